@@ -1,0 +1,101 @@
+"""The index template of CloudTrail documents: its body for a prefix, putting it in place, and checking that it is there.
+
+Nothing is written while it is absent or older than this version: the first document would make an index with a dynamic
+mapping, and that index would stay wrong for good.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from importlib import resources
+from typing import Any, Protocol
+
+from opensearchpy import TransportError
+
+from audit_search.documents import TRAIL
+from audit_search.errors import IndexTemplateError
+
+
+class Api(Protocol):
+    """What is needed of an engine: GET and PUT of JSON, with TransportError for a refusal."""
+
+    def get(self, path: str) -> Any: ...
+
+    def put(self, path: str, body: Any) -> Any: ...
+
+
+def definition() -> dict[str, Any]:
+    """The template as it is shipped, for an empty prefix."""
+    text = resources.files("audit_search.definitions").joinpath("index_template.cloudtrail.json").read_text("utf-8")
+    body: dict[str, Any] = json.loads(text)
+    return body
+
+
+def name(prefix: str) -> str:
+    """The template's name, which is the read alias as well."""
+    return f"{prefix}{TRAIL}"
+
+
+def body(
+    prefix: str,
+    *,
+    replicas: int | None = None,
+    shards: int | None = None,
+    refresh: str | None = None,
+    simple: bool = False,
+) -> dict[str, Any]:
+    """The template for a prefix. `simple` analyses `raw` by the built-in analyzer: for engines that ignore tokenizers."""
+    template = copy.deepcopy(definition())
+    template["index_patterns"] = [f"{prefix}{TRAIL}-2*"]
+    template["template"]["aliases"] = {name(prefix): {}}
+    index = template["template"]["settings"]["index"]
+    if replicas is not None:
+        index["number_of_replicas"] = replicas
+    if shards is not None:
+        index["number_of_shards"] = shards
+    if refresh is not None:
+        index["refresh_interval"] = refresh
+    if simple:
+        _replace_analyzer(template["template"]["mappings"])
+        index.pop("analysis", None)
+        template["template"]["settings"].pop("analysis", None)
+    return template
+
+
+def _replace_analyzer(mapping: Any) -> None:
+    if isinstance(mapping, dict):
+        for key in ("analyzer", "search_analyzer"):
+            if mapping.get(key) == "audit":
+                mapping[key] = "simple"
+        for value in mapping.values():
+            _replace_analyzer(value)
+
+
+def install(api: Api, prefix: str, **variant: Any) -> None:
+    """Put the template in place; doing it again changes nothing. The keywords are those of `body`."""
+    api.put(f"/_index_template/{name(prefix)}", body(prefix, **variant))
+
+
+def check(api: Api, prefix: str) -> None:
+    """Raise IndexTemplateError unless the engine has this version of the template or a newer one.
+
+    Raises TransportError when the engine cannot be asked.
+    """
+    wanted = definition()["version"]
+    try:
+        answer = api.get(f"/_index_template/{name(prefix)}")
+        found = answer["index_templates"][0]["index_template"].get("version", 0)
+    except TransportError as error:
+        if error.status_code != 404:
+            raise
+        raise IndexTemplateError(
+            f"The engine has no index template {name(prefix)!r}: put it in place first (version {wanted}); nothing was written."
+        ) from error
+    except (LookupError, TypeError, AttributeError) as error:
+        raise IndexTemplateError(f"The engine's answer about the index template {name(prefix)!r} is not understood.") from error
+    if not isinstance(found, int) or found < wanted:
+        raise IndexTemplateError(
+            f"The engine's index template {name(prefix)!r} is version {found}, this is version {wanted}: "
+            "update it first; nothing was written."
+        )

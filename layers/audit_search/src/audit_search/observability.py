@@ -1,0 +1,95 @@
+"""What operators see: one structured log line for each object, and metrics in CloudWatch's embedded format.
+
+No content of a record is ever written here, only names of objects, counts and causes.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from audit_search.pipeline import ObjectReport, Report, event_lag
+
+NAMESPACE = "AuditSearch"
+
+
+class Observer:
+    """Writes the logs and metrics of one function."""
+
+    def __init__(self, service: str) -> None:
+        self.logger = Logger(service=service)
+        self._metrics = Metrics(namespace=NAMESPACE, service=service)
+
+    def report(self, report: Report) -> None:
+        """One line for each object and each thing skipped, a line for each returned message, and the metrics."""
+        now = datetime.now(UTC)
+        for item in report.objects:
+            self._object(item, now)
+        for skipped in report.skipped:
+            self.logger.info("skipped", extra={"reason": skipped.reason, "what": skipped.what})
+        for message, reason in report.returned_messages:
+            self.logger.warning(
+                "message returned",
+                extra={
+                    "message_id": message.message_id,
+                    "receive_count": message.receive_count,
+                    "reason": reason[:2_000],
+                },
+            )
+        self._count(report, now)
+
+    def problem(self, what: str, reason: str) -> None:
+        """Something that an operator has to mend."""
+        self.logger.error(what, extra={"reason": reason[:2_000]})
+
+    def _object(self, item: ObjectReport, now: datetime) -> None:
+        counts = item.counts
+        fields: dict[str, object] = {
+            "bucket": item.ref.bucket,
+            "key": item.ref.key,
+            "outcome": item.outcome,
+            "read": counts.read,
+            "indexed": counts.indexed,
+            "duplicates": counts.duplicates,
+            "differing_duplicates": counts.differing,
+            "filtered": counts.filtered,
+            "quarantined": counts.quarantined,
+            "returned": counts.returned,
+        }
+        lag = event_lag(item.newest, now)
+        if lag is not None:
+            fields["event_lag_seconds"] = round(lag.total_seconds())
+        if item.skipped:
+            fields["reason"] = item.skipped
+        if item.error:
+            fields["error"] = str(item.error)[:2_000]
+        if item.returned:
+            fields["returned_because"] = [str(cause)[:500] for cause in item.returned]
+        write = self.logger.warning if item.error or item.returned or counts.quarantined or counts.differing else self.logger.info
+        write("object", extra=fields)
+
+    def _count(self, report: Report, now: datetime) -> None:
+        counts, metrics = report.counts, self._metrics
+        for name, value in (
+            ("RecordsRead", counts.read),
+            ("RecordsIndexed", counts.indexed),
+            ("RecordsDuplicate", counts.duplicates),
+            ("RecordsDifferingDuplicate", counts.differing),
+            ("RecordsFiltered", counts.filtered),
+            ("RecordsQuarantined", counts.quarantined),
+            ("RecordsReturned", counts.returned),
+            ("ObjectsRead", len(report.objects)),
+            ("ObjectsSkipped", report.skipped_objects),
+            ("ObjectsFailed", report.failed_objects),
+            ("MessagesReturned", len(report.returned_messages)),
+            ("BulkRequests", report.requests),
+            ("RecordsMatchedByRules", sum(report.would_filter.values())),
+        ):
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        lags = [lag.total_seconds() for item in report.objects if (lag := event_lag(item.oldest, now))]
+        if lags:
+            metrics.add_metric(name="EventLag", unit=MetricUnit.Seconds, value=max(lags))
+        metrics.flush_metrics()

@@ -1,0 +1,91 @@
+"""What can never be indexed is kept in S3: gzip NDJSON, one file for each failing object and set of records.
+
+A line: `{"bucket","key","versionId","position","error":{"type","reason"},"time","raw"|"rawBase64"}`; for an object that
+could not be read to its end the position and the text are null. The name of a file is made of what is in it, so that a
+retry writes the same file again and nothing twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import botocore.exceptions
+from isal import igzip
+
+from audit_search.envelopes import ObjectRef
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record (or, with neither position nor text, a whole object) that cannot be indexed, and why."""
+
+    position: int | None
+    text: bytes | None
+    type: str
+    reason: str
+
+
+class QuarantineError(Exception):
+    """The quarantine file could not be written; what was to be kept has to return."""
+
+
+class Quarantine:
+    """Writes quarantine files below `prefix` in `bucket`."""
+
+    def __init__(self, s3: S3Client, bucket: str, prefix: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def holds(self, ref: ObjectRef) -> bool:
+        """Whether an object is one of our own files: a bucket may hold both, and its notifications name both."""
+        return ref.bucket == self._bucket and ref.key.startswith(self._prefix)
+
+    def write(self, ref: ObjectRef, entries: Iterable[Entry]) -> str:
+        """Write one file and give its key. Raises QuarantineError."""
+        time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        content = hashlib.sha256()
+        lines = []
+        for entry in sorted(entries, key=lambda entry: -1 if entry.position is None else entry.position):
+            content.update(f"{entry.position}\0{entry.type}\0".encode() + (entry.text or b"") + b"\n")
+            lines.append(json.dumps(_line(ref, entry, time), ensure_ascii=False).encode("utf-8", "replace"))
+        source = hashlib.sha256("\0".join((ref.bucket, ref.key, ref.version_id or "")).encode()).hexdigest()
+        key = f"{self._prefix}{source[:2]}/{source[:24]}/{content.hexdigest()[:24]}.ndjson.gz"
+        try:
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=igzip.compress(b"\n".join(lines) + b"\n", 2),
+                ContentType="application/x-ndjson",
+                ContentEncoding="gzip",
+            )
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            raise QuarantineError(f"s3://{self._bucket}/{key} could not be written: {error}") from error
+        return key
+
+
+def _line(ref: ObjectRef, entry: Entry, time: str) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "bucket": ref.bucket,
+        "key": ref.key,
+        "versionId": ref.version_id,
+        "position": entry.position,
+        "error": {"type": entry.type, "reason": entry.reason[:2_000]},
+        "time": time,
+        "raw": None,
+    }
+    if entry.text is not None:
+        try:
+            line["raw"] = entry.text.decode("utf-8")
+        except UnicodeDecodeError:
+            line["rawBase64"] = base64.b64encode(entry.text).decode("ascii")
+    return line
