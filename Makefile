@@ -5,17 +5,43 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit clean
+.PHONY: help setup test lint test-fast test-engine test-packaging test-readme clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(READY) ## make the virtual environment (.venv)
 
+# A .venv of another place (a copied folder) or of a Python that is gone is made anew. Installing says nothing on stdout.
 $(READY): requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(BIN)/python -c 'import sys, os; sys.exit(os.path.realpath(sys.prefix) != os.path.realpath("$(VENV)"))' 2>/dev/null || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv does not work here: install it (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 >&2
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt >&2
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . >&2
 	@touch $@
+
+include demo.mk build.mk
+
+test: lint test-fast test-engine test-packaging test-readme ## everything that has to hold, as CI runs it
+
+lint: $(READY) ## style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test-fast: $(READY) ## unit tests, and integration tests on the embedded engine
+	@$(BIN)/pytest tests/unit tests/integration
+
+test-engine: $(READY) ## the integration tests and more on a real OpenSearch node (needs Java and Maven)
+	@$(BIN)/pytest tests/engine
+
+test-packaging: tools-ready ## the template and what is built from it (needs Python 3.13)
+	@$(BIN)/pytest tests/packaging
+
+test-readme: $(READY) ## each command of the README, in a fresh clone
+	@$(BIN)/pytest tests/readme
+
+clean: ## remove everything that was made here
+	@rm -rf $(VENV) .tools .cache .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
