@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 """Bytes in one step of inflation: about 500 records; bigger windows were not faster."""
 
-_ZLIB_ERROR: type[Exception] = isal_zlib.error  # its stub does not say that it is an exception
+_ZLIB_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub calls the class an instance
 _RATIO_FROM = 8 << 20
 """The ratio is judged only beyond this many inflated bytes: a small object may compress as well as it likes."""
 

@@ -411,7 +411,7 @@ def promoted(record: Mapping[str, Any]) -> dict[str, Any]:
         used = extra.get("MFAUsed") if isinstance(extra, dict) else None
         if isinstance(used, str):
             values["mfaUsed"] = _clean(used)[:1_024]
-    if name in INSTANCE_TYPE_EVENTS:
+    if isinstance(name, str) and name in INSTANCE_TYPE_EVENTS:
         types = instance_types(request, response)
         if types:
             values["instanceType"] = types

@@ -1,0 +1,1 @@
+"""The made-up accounts, people and calls behind the sample objects and payloads of `events/`."""
