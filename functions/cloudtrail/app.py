@@ -52,7 +52,8 @@ def _run(container: Container, observer: Observer, asked: list[Message], deadlin
             return Report(
                 returned_messages=[
                     (message, str(message.error or error)) for message in asked if message.objects or message.error
-                ]
+                ],
+                skipped=[skipped for message in asked for skipped in message.skipped],
             )
     return container.pipeline.run(asked, deadline)
 
@@ -60,7 +61,8 @@ def _run(container: Container, observer: Observer, asked: list[Message], deadlin
 def _warm() -> tuple[Container, Observer]:
     """The container's parts; built anew when the environment changes, as rotated keys do."""
     global _container, _observer, _made_of
-    environment = dict(os.environ)
+    # Lambda writes a new trace id (_X_AMZN_TRACE_ID) into the environment before each invocation.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("_")}
     if _container is None or environment != _made_of:
         _container, _made_of = assemble(environment), environment
     if _observer is None:

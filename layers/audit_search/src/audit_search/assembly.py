@@ -10,7 +10,6 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from opensearchpy import TransportError
 
 from audit_search import index_template
 from audit_search.cloudtrail import Policy
@@ -45,7 +44,9 @@ class Container:
             return
         try:
             index_template.check(self.engine, self.settings.index_prefix)
-        except TransportError as error:
+        except IndexTemplateError:
+            raise
+        except Exception as error:  # no connection, no credentials, an answer that is none
             raise IndexTemplateError(
                 f"The engine at {self.settings.endpoint} cannot be asked for its index template: {error}"
             ) from error

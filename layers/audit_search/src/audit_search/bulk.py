@@ -139,6 +139,7 @@ class BulkSender:
             again: list[int] = []
             if reply.status in (200, 201):
                 if not reply.errors and reply.items is not None and len(reply.items) == len(numbers):
+                    self._down.clear()
                     return _settle(numbers, result, INDEXED)
                 if reply.items is None or len(reply.items) != len(numbers):
                     # Nothing can be told from such an answer; the ids make it harmless to ask again.
@@ -217,7 +218,7 @@ def body(lines: list[bytes]) -> bytes:
     """The request of some lines, with the time at which it is sent written into each document."""
     now = datetime.now(UTC)
     end = b'%b.%03dZ"}}\n' % (now.strftime("%Y-%m-%dT%H:%M:%S").encode(), now.microsecond // 1000)
-    return end.join(lines) + end
+    return end.join([*lines, b""])  # a sum would copy all of it once more
 
 
 def _settle(numbers: list[int], result: BatchResult, outcome: int, cause: Cause | None = None) -> None:
@@ -245,6 +246,10 @@ def _item(item: Any) -> tuple[int, Cause]:
 
 def _passing(reply: Reply) -> bool:
     """Whether waiting may help."""
-    if reply.status == 403:
-        return "throttl" in reply.reason.lower() or "too many requests" in reply.reason.lower()
-    return reply.status in (0, 408, 429) or 500 <= reply.status < 600
+    return reply.status in (0, 408, 429) or 500 <= reply.status < 600 or throttled(reply)
+
+
+def throttled(reply: Reply) -> bool:
+    """Whether this is Amazon's throttling, which looks like a refusal."""
+    reason = reply.reason.lower()
+    return reply.status == 403 and ("throttl" in reason or "too many requests" in reason)

@@ -13,6 +13,7 @@ A line is the action, a line break and the document up to the time of ingestion,
 
 from __future__ import annotations
 
+import base64
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -53,8 +54,14 @@ class _Extra(msgspec.Struct, gc=False):
     MFAUsed: msgspec.Raw = _NONE
 
 
+class _Request(msgspec.Struct, gc=False):
+    instanceType: msgspec.Raw = _NONE
+    launchSpecification: msgspec.Raw = _NONE
+
+
 class _Response(msgspec.Struct, gc=False):
     ConsoleLogin: msgspec.Raw = _NONE
+    instancesSet: msgspec.Raw = _NONE
 
 
 class _Resource(msgspec.Struct, gc=False):
@@ -78,7 +85,7 @@ class Record(msgspec.Struct, gc=False):
     userAgent: str | None = None
     errorCode: str | None = None
     errorMessage: str | None = None
-    requestParameters: _Object | None = None
+    requestParameters: _Request | None = None
     responseElements: _Response | None = None
     additionalEventData: _Extra | None = None
     requestID: str | None = None
@@ -106,23 +113,29 @@ class Record(msgspec.Struct, gc=False):
 _one = msgspec.json.Decoder(Record)
 _many = msgspec.json.Decoder(list[Record])
 _encode = msgspec.json.Encoder().encode
-_TIME = re.compile(r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ").fullmatch
+_checksum = isal_zlib.crc32
+_IDENTITY: Final = b'"userIdentity":'
+_TLS: Final = b'"tlsDetails":'
+_IDENTITY_NAME: Final = _IDENTITY[:-1]  # the record's own may be written another way, with a space behind it
+_TLS_NAME: Final = _TLS[:-1]
+_SUCCESS: Final = b'"outcome":"success",'
+_FAILURE: Final = b'"outcome":"failure",'
+_PROMOTED: Final = INSTANCE_TYPE_EVENTS | {"ConsoleLogin"}
+_MAX_TIMES: Final = 20_000
+_TIME = re.compile(r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ", re.ASCII).fullmatch
 _EXPIRED: Final = b""
-_UNSURE: Final = Counter[str]()
 
 
 @dataclass(frozen=True, slots=True)
 class _Spliced:
-    """The flattened form of an object inside a record: what to look for, what stands there instead, what `ct` says of it."""
+    """The flattened form of an object inside a record: what stands in its place, what `ct` says of it, and its fields."""
 
-    needle: bytes
-    fields: bytes
-    ct: bytes
-    values: dict[str, object]
+    fields: bytes = b""
+    ct: bytes = b""
+    values: dict[str, object] = field(default_factory=dict)
 
 
-class _Unsure(Exception):  # noqa: N818  # not an error: the exact way takes over
-    """The fast way cannot be certain of this object."""
+_NOBODY: Final = _Spliced()
 
 
 class Splices:
@@ -130,25 +143,28 @@ class Splices:
 
     def __init__(self, name: str, size: int = 8 << 20) -> None:
         self._name = name
-        self._key = b'"%b":' % name.encode()
         self._room = self._size = size
         self._known: dict[bytes, _Spliced] = {}
         self.get: Callable[[bytes], _Spliced | None] = self._known.get
 
-    def add(self, text: bytes) -> _Spliced:
-        """Flatten a text that is not known yet; raises _Unsure for one that is not the usual object."""
-        value = load(text)
+    def add(self, text: bytes) -> _Spliced | None:
+        """Flatten a text that is not known yet, or None for one that is not the usual object."""
         fields: dict[str, object] = {}
         notes = _Notes()
         ct = b""
+        try:
+            value = load(text)
+        except (ValueError, RecursionError):
+            return None
         if value is not None:
             flatten(self._name, value, FLATTENED[self._name], fields, notes)
-            if notes.wrapped or notes.truncated or notes.unexpected or not fields:
-                raise _Unsure
+            if notes.wrapped or notes.truncated or notes.unexpected:
+                return None
             if self._name == "userIdentity":
                 ct = b"".join(dump({key: item}).encode()[1:-1] + b"," for key, item in identity_notes(value).items())
-        written = dump(fields).encode()[1:-1] if fields else self._key + b"null"
-        splice = _Spliced(self._key + text, written, ct, fields)
+        # An empty object leaves its name with nothing behind it: the commas around it stay right.
+        written = dump(fields or {self._name: None}).encode()[1:-1]
+        splice = _Spliced(written, ct, fields)
         self._room -= 4 * len(text) + 1_000
         if self._room < 0:
             self._known.clear()
@@ -166,8 +182,6 @@ class Lines:
     checksums: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     rejected: list[tuple[int, bytes, Rejection]] = field(default_factory=list)
-    newest: str = ""
-    oldest: str = ""
 
 
 @dataclass(slots=True)
@@ -192,111 +206,137 @@ class DocumentBuilder:
         self._counts = counts
         self._latest_day = latest(place).date().isoformat()
         self._days: dict[str, bytes | None] = {}
+        self._times: dict[str, bytes | None] = {}
         head = {"bucket": place.bucket, "key": place.key, "ingestMode": policy.mode}
         self._ct = b',"ct":' + dump(head).encode()[:-1] + b","
 
     def lines(self, window: Window, first: int) -> Lines:
-        """The lines of a window whose first record has the position `first` in its object."""
+        """The lines of a window whose first record has the position `first` in its object.
+
+        The loop is the hot path: everything that is the same for many records is looked up, not made.
+        """
         result = Lines()
-        records: Sequence[Record | None] = _decode(window)
-        fast, rules = self._fast, self._policy.rules
         lines, ids, checksums, positions = result.lines, result.ids, result.checksums, result.positions
-        newest = oldest = ""
-        position = first
-        for raw, record in zip(window.texts, records, strict=True):
-            text = bytes(raw)
-            line = fast(text, record, position) if record is not None else None
-            if line is None or record is None:
-                self._exact(text, position, result)
-            elif line is _EXPIRED or (rules and self._excluded(record)):
-                self._counts.filtered += 1
-            else:
-                lines.append(line)
-                ids.append(bytes(record.eventID))
-                checksums.append(isal_zlib.crc32(text))
-                positions.append(position)
-                time = record.eventTime
-                if time > newest:
-                    newest = time
-                if time < oldest or not oldest:
-                    oldest = time
+        policy, ct, times, rules = self._policy, self._ct, self._times, self._policy.rules
+        identities, tls_details = policy.identities, policy.tls
+        position = first - 1
+        for raw, record in zip(window.texts, _decode(window), strict=True):
             position += 1
-        result.newest, result.oldest = newest, oldest
+            text = bytes(raw)
+            if record is None or len(text) >= MAX_TERM or record.addendum is not _NONE:
+                self._exact(text, position, result)
+                continue
+            try:
+                action = times[record.eventTime]
+            except KeyError:
+                action = self._time(record.eventTime)
+            event_id = bytes(record.eventID)
+            if (
+                action is None
+                or b"\n" in text  # between two tokens: in a bulk request it would end the document and begin the next action
+                or not 2 < len(event_id) < 512
+                or event_id[0] != 0x22
+                or (text.count(b"{") + text.count(b"[") > MAX_DEPTH and depth(text) > MAX_DEPTH)
+            ):
+                self._exact(text, position, result)
+                continue
+            if action is _EXPIRED:
+                self._counts.filtered += 1
+                continue
+            # Where the identity and the TLS details lie in the text.
+            begin = end = 0
+            tls_begin = tls_end = len(text) - 1
+            who = tls = _NOBODY
+            if record.userIdentity is not _NONE:
+                found = bytes(record.userIdentity)
+                begin = text.find(_IDENTITY)
+                end = begin + len(_IDENTITY) + len(found)
+                # The same name may also stand deeper inside: it is the record's own where no object begins before it, or
+                # where it stands only once.
+                certain = text.startswith(found, begin + len(_IDENTITY)) and (
+                    text.find(b"{", 1, begin) < 0 <= begin or text.count(_IDENTITY_NAME) == 1
+                )
+                splice = identities.get(found) or identities.add(found) if certain else None
+                if splice is None:
+                    self._exact(text, position, result)
+                    continue
+                who = splice
+            if record.tlsDetails is not _NONE:
+                found = bytes(record.tlsDetails)
+                tls_begin = text.rfind(_TLS)
+                tls_end = tls_begin + len(_TLS) + len(found)
+                certain = (
+                    tls_begin > 0
+                    and text.startswith(found, tls_begin + len(_TLS))
+                    and (text.find(b"}", tls_end) == len(text) - 1 or text.count(_TLS_NAME) == 1)
+                )
+                splice = tls_details.get(found) or tls_details.add(found) if certain else None
+                if splice is None:
+                    self._exact(text, position, result)
+                    continue
+                tls = splice
+            if rules and self._rules(_values(record, who, tls)):
+                self._counts.filtered += 1
+                continue
+            try:
+                escaped = _encode(str(text, "utf-8"))
+            except UnicodeDecodeError:
+                self._exact(text, position, result)
+                continue
+            name = record.eventName
+            if name in _PROMOTED:
+                promoted = _promoted(record)
+            else:
+                promoted = _FAILURE if record.errorCode or record.errorMessage else _SUCCESS
+            one, two = who.fields, tls.fields
+            if tls_begin < begin:
+                begin, end, tls_begin, tls_end, one, two = tls_begin, tls_end, begin, end, two, one
+            lines.append(
+                b"".join(
+                    (
+                        action,
+                        event_id,
+                        b"}}\n",
+                        text[:begin],
+                        one,
+                        text[end:tls_begin],
+                        two,
+                        text[tls_end:-1],
+                        b',"raw":',
+                        escaped,
+                        ct,
+                        who.ct,
+                        promoted,
+                        b'"position":%d,"ingestTime":"' % position,
+                    )
+                )
+            )
+            ids.append(event_id)
+            checksums.append(_checksum(text))
+            positions.append(position)
         return result
 
-    def _fast(self, text: bytes, record: Record, position: int) -> bytes | None:
-        """The line, _EXPIRED for one that retention leaves out, or None where only the exact way is certain."""
-        time = record.eventTime
+    def span(self) -> tuple[str, str]:
+        """The oldest and the newest eventTime of what went the fast way, empty where nothing did."""
+        known = [time for time, action in self._times.items() if action]
+        return (min(known), max(known)) if known else ("", "")
+
+    def _time(self, time: str) -> bytes | None:
+        """The front of the action line for an eventTime, _EXPIRED for one that retention leaves out, or None where it needs
+        a closer look. Remembered: an object holds few minutes."""
         day = time[:10]
         try:
             action = self._days[day]
         except KeyError:
             action = self._days[day] = self._action(day)
-        if action is None or not _TIME(time, 10):
-            return None
-        if action is _EXPIRED:
-            return _EXPIRED
-        event_id = bytes(record.eventID)
-        if not 2 < len(event_id) < 512 or event_id[0] != 0x22 or len(text) >= MAX_TERM or record.addendum is not _NONE:
-            return None
-        if text.count(b"{") + text.count(b"[") > MAX_DEPTH and depth(text) > MAX_DEPTH:
-            return None
-        ct = b""
-        body = text[:-1]
-        policy = self._policy
-        for raw, splices in ((record.userIdentity, policy.identities), (record.tlsDetails, policy.tls)):
-            if raw is not _NONE:
-                found = bytes(raw)
-                splice = splices.get(found)
-                if splice is None:
-                    try:
-                        splice = splices.add(found)
-                    except (_Unsure, ValueError, RecursionError):
-                        return None
-                # The same key with the same value may also lie deeper inside: only a single place is certain.
-                before, needle, after = body.partition(splice.needle)
-                if not needle or splice.needle in after:
-                    return None
-                body = b"%b%b%b" % (before, splice.fields, after)
-                ct += splice.ct
-        try:
-            escaped = _encode(str(text, "utf-8"))
-        except UnicodeDecodeError:
-            return None
-        promoted = self._promoted(text, record)
-        return b'%b%b}}\n%b,"raw":%b%b%b%b"position":%d,"ingestTime":"' % (
-            action,
-            event_id,
-            body,
-            escaped,
-            self._ct,
-            ct,
-            promoted,
-            position,
-        )
-
-    def _promoted(self, text: bytes, record: Record) -> bytes:
-        name = record.eventName
-        if name == "ConsoleLogin":
-            return self._login(record)
-        outcome = b'"outcome":"failure",' if record.errorCode or record.errorMessage else b'"outcome":"success",'
-        if name in INSTANCE_TYPE_EVENTS:
-            whole = load(text)
-            types = instance_types(whole.get("requestParameters"), whole.get("responseElements"))
-            if types:
-                outcome += b'"instanceType":%b,' % dump(types).encode()
-        return outcome
-
-    def _login(self, record: Record) -> bytes:
-        login = bytes(record.responseElements.ConsoleLogin) if record.responseElements else b""
-        used = bytes(record.additionalEventData.MFAUsed) if record.additionalEventData else b""
-        failed = record.errorCode or record.errorMessage or login == b'"Failure"'
-        parts = [b'"outcome":"failure",' if failed else b'"outcome":"success",']
-        if login.startswith(b'"') and len(login) < 1_000:
-            parts.append(b'"consoleLogin":%b,' % login)
-        if used.startswith(b'"') and len(used) < 1_000:
-            parts.append(b'"mfaUsed":%b,' % used)
-        return b"".join(parts)
+        if action is not None and not _TIME(time, 10):
+            action = None
+        if len(self._times) >= _MAX_TIMES:
+            oldest, newest = self.span()
+            self._times.clear()
+            self._times.update({oldest: self._days.get(oldest[:10]), newest: self._days.get(newest[:10])} if newest else {})
+        self._times[time] = action
+        return action
 
     def _action(self, day: str) -> bytes | None:
         """The front of the action line for a day, _EXPIRED, or None for a day that needs a closer look."""
@@ -316,17 +356,8 @@ class DocumentBuilder:
         else:
             result.lines.append(line_of(built))
             result.ids.append(dump(built.id).encode())
-            result.checksums.append(isal_zlib.crc32(text))
+            result.checksums.append(_checksum(text))
             result.positions.append(position)
-
-    def _excluded(self, record: Record) -> bool:
-        policy = self._policy
-        values: dict[str, object] = {}
-        for raw, splices in ((record.userIdentity, policy.identities), (record.tlsDetails, policy.tls)):
-            splice = splices.get(bytes(raw)) if raw is not _NONE else None
-            if splice:
-                values |= splice.values
-        return self._rules(lambda name: values.get(name) if "." in name else getattr(record, name))
 
     def _rules(self, value: Callable[[str], object]) -> bool:
         """Whether a rule leaves the record out; rules that only count are counted."""
@@ -336,6 +367,43 @@ class DocumentBuilder:
                 self._policy.would_filter[rule.name] += 1
                 excluded = excluded or not rule.count_only
         return excluded
+
+
+def _values(record: Record, who: _Spliced, tls: _Spliced) -> Callable[[str], object]:
+    """The fields of a record by name, for rules."""
+
+    def value(name: str) -> object:
+        if "." in name:
+            return who.values.get(name, tls.values.get(name))
+        return getattr(record, name)
+
+    return value
+
+
+def _load(raw: msgspec.Raw) -> object:
+    return load(bytes(raw)) if raw is not _NONE else None
+
+
+def _promoted(record: Record) -> bytes:
+    """What `ct` holds for the few events that have more to promote than their outcome."""
+    login = used = b""
+    if record.eventName == "ConsoleLogin":
+        login = bytes(record.responseElements.ConsoleLogin) if record.responseElements else b""
+        used = bytes(record.additionalEventData.MFAUsed) if record.additionalEventData else b""
+    parts = [_FAILURE if record.errorCode or record.errorMessage or login == b'"Failure"' else _SUCCESS]
+    if login.startswith(b'"') and len(login) < 1_000:
+        parts.append(b'"consoleLogin":%b,' % login)
+    if used.startswith(b'"') and len(used) < 1_000:
+        parts.append(b'"mfaUsed":%b,' % used)
+    if record.eventName in INSTANCE_TYPE_EVENTS:
+        request, response = record.requestParameters or _Request(), record.responseElements or _Response()
+        types = instance_types(
+            {"instanceType": _load(request.instanceType), "launchSpecification": _load(request.launchSpecification)},
+            {"instancesSet": _load(response.instancesSet)} if request.instanceType is _NONE else None,
+        )
+        if types:
+            parts.append(b'"instanceType":%b,' % dump(types).encode())
+    return b"".join(parts)
 
 
 def _decode(window: Window) -> Sequence[Record | None]:
@@ -363,8 +431,21 @@ def line_of(built: Built) -> bytes:
 
 def text_of(line: bytes) -> bytes:
     """The original text of the record in a line, byte for byte."""
-    import base64
+    kept = _kept(line.split(b"\n", 1)[1] + b'"}}')
+    ours: dict[str, msgspec.Raw] = _ours(kept.ct)
+    encoded = ours.get("rawBase64")
+    if encoded is not None:
+        return base64.b64decode(msgspec.json.decode(encoded, type=str))
+    return msgspec.json.decode(kept.raw, type=str).encode()
 
-    source = msgspec.json.decode(line.split(b"\n", 1)[1] + b'"}}')
-    encoded = source["ct"].get("rawBase64")
-    return base64.b64decode(encoded) if encoded else source["raw"].encode()
+
+class _Kept(msgspec.Struct):
+    """Of a document only what holds the text: the record's own values may be ones that this parser refuses, such as 1e400,
+    and a record's own fields of these names stand before ours."""
+
+    raw: msgspec.Raw
+    ct: msgspec.Raw
+
+
+_kept = msgspec.json.Decoder(_Kept).decode
+_ours = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

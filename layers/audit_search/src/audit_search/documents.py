@@ -89,7 +89,7 @@ EARLIEST: Final = "2013-01-01"
 MAX_ID_BYTES: Final = 512
 """OpenSearch refuses a whole bulk request for one longer id."""
 
-_DELIVERED = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)Z_")
+_DELIVERED = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)Z_", re.ASCII)
 _DAY = timedelta(days=1)
 
 
@@ -140,7 +140,7 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
-_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?")
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 def latest(place: Place) -> datetime:

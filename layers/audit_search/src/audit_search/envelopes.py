@@ -13,7 +13,8 @@ https://docs.aws.amazon.com/awscloudtrail/latest/userguide/configure-sns-notific
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
@@ -66,7 +67,7 @@ def messages(event: object) -> list[Message]:
     if isinstance(event, Mapping) and _is_sqs(event):
         return [_sqs_message(record) for record in event["Records"]]
     message = Message()
-    _collect(event, message)
+    _bounded(_collect, event, message)
     return [message]
 
 
@@ -101,12 +102,19 @@ def _sqs_message(record: Mapping[str, Any]) -> Message:
     received = attributes.get("ApproximateReceiveCount", "1") if isinstance(attributes, Mapping) else "1"
     message = Message(
         message_id=str(record["messageId"]),
-        queue_arn=str(record.get("eventSourceARN", "")),
-        receipt_handle=str(record.get("receiptHandle", "")),
-        receive_count=int(received) if str(received).isdigit() else 1,
+        queue_arn=_text(record.get("eventSourceARN")) or "",
+        receipt_handle=_text(record.get("receiptHandle")) or "",
+        receive_count=int(received) if re.fullmatch("[0-9]{1,9}", str(received)) else 1,
     )
-    _collect_text(record["body"], message)
+    _bounded(_collect_text, record["body"], message)
     return message
+
+
+def _bounded(collect: Callable[[Any, Message], None], content: object, message: Message) -> None:
+    try:
+        collect(content, message)
+    except RecursionError:
+        message.error = UnknownEnvelopeError("The message holds envelopes within envelopes, more of them than anything sends.")
 
 
 def _collect_text(text: object, message: Message) -> None:

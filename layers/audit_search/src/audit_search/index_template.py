@@ -66,7 +66,7 @@ def body(
 def _replace_analyzer(mapping: Any) -> None:
     if isinstance(mapping, dict):
         for key in ("analyzer", "search_analyzer"):
-            if mapping.get(key) == "audit":
+            if str(mapping.get(key, "")).startswith("audit"):  # `audit`, and `audit_query` for what is searched for
                 mapping[key] = "simple"
         for value in mapping.values():
             _replace_analyzer(value)

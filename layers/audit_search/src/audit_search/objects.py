@@ -110,6 +110,9 @@ class ObjectReader:
             compressed: Iterable[bytes] = [body.read()] if size <= CHUNK else _stream(body, ref)
         except botocore.exceptions.ClientError as error:
             raise _client_error(error, ref) from error
+        except (botocore.exceptions.ParamValidationError, UnicodeEncodeError) as error:
+            # A message is third-party text: an empty key, half a surrogate pair.
+            raise ObjectError("gone", f"{ref}: no object can have this name: {type(error).__name__}: {error}") from error
         except _UNAVAILABLE as error:
             raise ObjectError("s3-unavailable", f"{ref}: {type(error).__name__}: {error}") from error
         return OpenObject(
@@ -129,6 +132,7 @@ _CODES = {
     "NoSuchKey": "gone",
     "NoSuchVersion": "gone",
     "MethodNotAllowed": "gone",  # the version named is a delete marker
+    "KeyTooLongError": "gone",
     "NoSuchBucket": "no-bucket",
     "InvalidObjectState": "archived",
     "AccessDenied": "denied",
@@ -157,6 +161,8 @@ def _client_error(error: botocore.exceptions.ClientError, ref: ObjectRef) -> Obj
     known = _CODES.get(code)
     if code.startswith("KMS.") or (known in (None, "denied") and ("kms:" in text or "KMS" in text or "ciphertext" in text)):
         known = "wrong-key"
+    if code == "InvalidArgument" and "version id" in text.lower():
+        known = "gone"  # no version can have this id
     if known is None:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         # What has no name here is returned, never quarantined: an unknown refusal may well be mended.

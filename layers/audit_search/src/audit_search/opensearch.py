@@ -15,20 +15,25 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from botocore.exceptions import BotoCoreError, ClientError
 from isal import igzip
 from opensearchpy import ConnectionTimeout, OpenSearch, RequestsHttpConnection, TransportError
 from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException, SSLError
 from requests_aws4auth import AWS4Auth
 
-from audit_search.bulk import Reply
+from audit_search.bulk import Reply, throttled
 
 if TYPE_CHECKING:
     from audit_search.settings import Settings
 
 _FILTER = {"filter_path": "took,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"}
+_PAUSE = 60.0
+"""Seconds before what was tried in vain (new credentials, a plain body) is tried again."""
+_log = logging.getLogger(__name__)
 # The client logs request bodies at its lower levels, and no content of a record may reach a log.
-logging.getLogger("opensearch").setLevel(logging.CRITICAL)
+for _name in ("opensearch", "opensearchpy.trace"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 class _Connection(RequestsHttpConnection):
@@ -94,34 +99,69 @@ class HttpEngine:
         self._lock = threading.Lock()
         self._compressed = True
         self._client = client(settings, auth=auth())
-        self._renewed = 0.0
+        self._renewed: float | None = None
+        self._tried_plain: float | None = None
 
     def bulk(self, body: bytes, timeout: float) -> Reply:
         """Send a bulk request. A 403 for a compressed body is tried once more in plain: some domains refuse the signature
         of compressed bodies. Where that helps, the container stays with plain bodies."""
-        reply = _send(self._client, body, timeout)
-        if reply.status == 401 and self._renew():
-            reply = _send(self._client, body, timeout)
-        if reply.status == 403 and self._compressed:
-            plain = client(self._settings, auth=self._auth(), compress=False)
-            second = _send(plain, body, timeout)
-            if second.status != 403:
-                with self._lock:
-                    self._client, self._compressed = plain, False
-                return second
+        used = self._client
+        reply = _send(used, body, timeout)
+        if reply.status == 401 and self._renew(used):
+            used = self._client
+            reply = _send(used, body, timeout)
+        if reply.status == 403 and not throttled(reply):
+            reply = self._in_plain(used, body, timeout) or reply
         return reply
 
-    def _renew(self) -> bool:
-        """New credentials, at most once a minute: a wrong password must not become a storm of requests for it."""
+    def _renew(self, used: OpenSearch) -> bool:
+        """New credentials, at most once a minute: a wrong password must not become a storm of requests for it.
+
+        Whether there are other ones now than those of `used`, which may be another thread's work.
+        """
         with self._lock:
-            if time.monotonic() - self._renewed < 60 and self._renewed:
+            if self._client is not used:
+                return True
+            now = time.monotonic()
+            if self._renewed is not None and now - self._renewed < _PAUSE:
                 return False
-            self._renewed = time.monotonic()
-            self._client = client(self._settings, auth=self._auth(), compress=self._compressed)
+            self._renewed = now
+            try:
+                self._client = client(self._settings, auth=self._auth(), compress=self._compressed)
+            except (BotoCoreError, ClientError, OpenSearchException) as error:
+                _log.error("no new credentials for the engine after a 401: %s", type(error).__name__)
+                return False
             return True
+
+    def _in_plain(self, used: OpenSearch, body: bytes, timeout: float) -> Reply | None:
+        """The answer to the body without compression, where that is worth a try; at most once a minute while it is in vain."""
+        with self._lock:
+            if self._compressed:
+                now = time.monotonic()
+                if self._tried_plain is not None and now - self._tried_plain < _PAUSE:
+                    return None
+                self._tried_plain = now
+                try:
+                    plain = client(self._settings, auth=self._auth(), compress=False)
+                except (BotoCoreError, ClientError, OpenSearchException):
+                    return None
+                reply = _send(plain, body, timeout)
+                if reply.status in (0, 401, 403):
+                    return None
+                self._client, self._compressed = plain, False
+                return reply
+            if self._client is used:
+                return None
+        return _send(self._client, body, timeout)
 
     def get(self, path: str) -> Any:
         """GET a path; raises opensearchpy's TransportError with the status."""
+        used = self._client
+        try:
+            return used.transport.perform_request("GET", path)
+        except TransportError as error:
+            if error.status_code != 401 or not self._renew(used):
+                raise
         return self._client.transport.perform_request("GET", path)
 
     def put(self, path: str, body: Any) -> Any:
@@ -145,6 +185,10 @@ def _send(used: OpenSearch, body: bytes, timeout: float) -> Reply:
         return _refusal(error)
     except OpenSearchException as error:  # an answer that is not JSON
         return Reply(0, type="incomplete_answer", reason=f"{type(error).__name__}")
+    except (BotoCoreError, ClientError) as error:  # raised while signing, when credentials cannot be refreshed
+        return Reply(0, type="no_credentials", reason=f"{type(error).__name__}")
+    except Exception as error:  # an error body of a shape that the client trips over, such as a JSON list
+        return Reply(0, type="incomplete_answer", reason=f"{type(error).__name__}")
     if not isinstance(answer, dict):
         return Reply(200, type="incomplete_answer", reason="the answer is not a JSON object")
     items = answer.get("items")
@@ -153,14 +197,13 @@ def _send(used: OpenSearch, body: bytes, timeout: float) -> Reply:
 
 def _refusal(error: TransportError) -> Reply:
     status = error.status_code if isinstance(error.status_code, int) else 0
-    info = error.info
-    kind, reason = str(error.error), ""
+    kind, info = f"http_{status}", error.info
     if isinstance(info, dict):
         detail = info.get("error", info.get("message", info.get("Message", "")))
         if isinstance(detail, dict):
             kind, reason = str(detail.get("type", kind)), str(detail.get("reason", ""))
         else:
-            kind, reason = f"http_{status}", str(detail)
-    elif isinstance(info, str):
-        kind, reason = f"http_{status}", info[:300]
+            reason = str(detail)
+    else:  # a gateway's page, or a text
+        reason = str(info or error.error)[:300]
     return Reply(status, type=kind, reason=f"HTTP {status}: {reason}" if reason else f"HTTP {status}")

@@ -7,12 +7,14 @@ ends as done, skipped or failed; and a message is done only when all its objects
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
 
 from audit_search import documents
 from audit_search.accounting import Counts
@@ -212,24 +214,24 @@ class _Run:
 
     def _object(self, job: ObjectReport, future: Future[OpenObject], *, others: bool) -> None:
         """Read one object to its end, its error or the end of its time, and hand on what it holds."""
+        builder: DocumentBuilder | None = None
         left = self._deadline - time.monotonic()
         # While others wait behind it, an object has half of the time that is left: a runaway holds nobody back.
         budget = time.monotonic() + (left / 2 if others else left)
+        if left <= 0:
+            future.cancel()
+            job.error = _over("the function's time was over before this object was read")
+            return
         try:
-            if left <= 0:
-                future.cancel()
-                raise _over("the function's time was over before this object was read")
-            opened = future.result(timeout=left)
+            opened = future.result(timeout=budget - time.monotonic())
             job._place = Place(
                 job.ref.bucket,
                 job.ref.key,
                 documents.delivered(job.ref.key, job.ref.notified, opened.last_modified, self._now),
             )
             builder = DocumentBuilder(self._pipeline.policy, job._place, job.counts)
-            for window in windows(opened.chunks()):
+            for window in windows(_within(opened.chunks(), budget, job)):
                 self._window(job, builder, window)
-                if time.monotonic() > budget:
-                    raise _over(f"the time for this object was over after {job.counts.read:,} records")
         except DigestObjectError as skip:
             job.skipped = skip.code
             self._report.skipped.append(Skipped(skip.code, str(job.ref)))
@@ -238,7 +240,9 @@ class _Run:
             if OUTCOMES[error.code] is Action.QUARANTINE:
                 self._hold(job, Entry(None, None, error.code, error.reason))
         except FutureTimeoutError:
-            job.error = _over("S3 had not answered when the function's time was over")
+            job.error = _over("S3 had not answered when the time for this object was over")
+        except Exception as error:
+            job.error = _internal(f"after {job.counts.read:,} records", error)
 
     def _window(self, job: ObjectReport, builder: DocumentBuilder, window: Window) -> None:
         """Build a window. A mistake of ours returns its records and this object, and leaves the others alone."""
@@ -250,16 +254,12 @@ class _Run:
         except Exception as error:
             counts.filtered = filtered
             counts.returned += len(window.texts)
-            raise ObjectError("internal", f"records {first:,} and following: {type(error).__name__}: {error}") from error
+            raise _internal(f"records {first:,} and following", error) from error
         self._add(job, made)
 
     def _add(self, job: ObjectReport, made: Lines) -> None:
         for position, text, rejection in made.rejected:
             self._hold(job, Entry(position, text, rejection.type, rejection.reason))
-        if made.newest > job.newest:
-            job.newest = made.newest
-        if made.oldest and (not job.oldest or made.oldest < job.oldest):
-            job.oldest = made.oldest
         start, sizes = 0, [len(line) for line in made.lines]
         total = sum(sizes)
         limit = self._pipeline.bulk_bytes
@@ -337,7 +337,10 @@ class _Run:
         """A line again, built the exact way from the record's own text."""
         place = batch.owner(number)._place
         policy = self._pipeline.policy
-        built = build(text_of(batch.lines[number]), place, batch.positions[number], policy.naming, policy.mode, refused=True)
+        try:
+            built = build(text_of(batch.lines[number]), place, batch.positions[number], policy.naming, policy.mode, refused=True)
+        except Exception:
+            return None  # the engine's refusal stands: the record is kept in quarantine with it
         return None if isinstance(built, Rejection) else line_of(built)
 
     def _hold(self, job: ObjectReport, entry: Entry) -> None:
@@ -380,8 +383,22 @@ class _Run:
         self._report.counts.check("all objects")
 
 
+def _within(chunks: Iterator[bytes], budget: float, job: ObjectReport) -> Iterator[bytes]:
+    """The chunks, until `budget` (of time.monotonic): also an object that never gets to a record ends there."""
+    for chunk in chunks:
+        if time.monotonic() > budget:
+            raise _over(f"the time for this object was over after {job.counts.read:,} records")
+        yield chunk
+
+
 def _over(reason: str) -> ObjectError:
     return ObjectError("time-budget", reason)
+
+
+def _internal(where: str, error: Exception) -> ObjectError:
+    """A mistake of ours, by its kind and place: its text may hold a part of a record, which no log may show."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return ObjectError("internal", f"{where}: {type(error).__name__} at {PurePath(frame.filename).name}:{frame.lineno}")
 
 
 def _note(job: ObjectReport, cause: Cause) -> None:

@@ -56,9 +56,10 @@ class Quarantine:
         content = hashlib.sha256()
         lines = []
         for entry in sorted(entries, key=lambda entry: -1 if entry.position is None else entry.position):
-            content.update(f"{entry.position}\0{entry.type}\0".encode() + (entry.text or b"") + b"\n")
+            content.update(f"{entry.position}\0{entry.type}\0".encode("utf-8", "replace") + (entry.text or b"") + b"\n")
             lines.append(json.dumps(_line(ref, entry, time), ensure_ascii=False).encode("utf-8", "replace"))
-        source = hashlib.sha256("\0".join((ref.bucket, ref.key, ref.version_id or "")).encode()).hexdigest()
+        name = "\0".join((ref.bucket, ref.key, ref.version_id or ""))
+        source = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
         key = f"{self._prefix}{source[:2]}/{source[:24]}/{content.hexdigest()[:24]}.ndjson.gz"
         try:
             self._s3.put_object(

@@ -41,6 +41,8 @@ _MAX_NOTES: Final = 100
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_METADATA = "_"
+"""The engine's own fields (`_id`, `_routing`, …) begin so, and may not stand in a document."""
 _SNAKE_ALIAS = re.compile(r"[a-z]+(_[a-z]+)+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -214,12 +216,13 @@ def _field(key: str, value: Any, source: dict[str, Any], notes: _Notes) -> None:
     elif key == "resources":
         if value is not None:
             source[key] = _resources(value, notes)
-    elif key in ("eventTime", "eventID"):
+    elif key == "eventTime" or (key == "eventID" and isinstance(value, (str, int)) and not isinstance(value, bool)):
         return  # set from what they mean, see _time and _identity_of
     elif value is not None:
-        if _PLAIN_NAME.fullmatch(key) and key not in RESERVED and not _SNAKE_ALIAS.fullmatch(key):
+        plain = _PLAIN_NAME.fullmatch(key) and not key.startswith(_METADATA)
+        if plain and key not in RESERVED and key != "eventID" and not _SNAKE_ALIAS.fullmatch(key):
             source[key] = _tree(value, key, notes, 1)
-        else:  # a dotted or empty name, or one of ours: the engine would refuse it
+        else:  # a dotted or empty name, one of ours or the engine's, or an eventID that is no text
             notes.unexpected[_key(key, key, notes)] = _tree(value, key, notes, 1)
 
 
@@ -235,9 +238,12 @@ def _keyword(path: str, value: Any, notes: _Notes) -> Any:
 
 
 def _text(path: str, value: str, notes: _Notes) -> str:
-    if value.startswith(_MARK) and value[len(_MARK) :].isdigit() and int(value[len(_MARK) :]) < len(notes.deep):
-        notes.cut(path)
-        value = notes.deep[int(value[len(_MARK) :])]
+    if notes.deep and value.startswith(_MARK):
+        number = value[len(_MARK) :]
+        # A record may hold such a text itself.
+        if number.isascii() and number.isdigit() and len(number) < 10 and int(number) < len(notes.deep):
+            notes.cut(path)
+            value = notes.deep[int(number)]
     value = _clean(value)
     room = max(MAX_TERM - len(path.encode()), 64)
     if len(value) * 4 > room and len(value.encode()) > room:

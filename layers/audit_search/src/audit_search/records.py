@@ -9,6 +9,7 @@ one element, so that its neighbours stay whole.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +21,14 @@ from audit_search.errors import ObjectError
 MAX_ELEMENT = 64 << 20
 """Bytes of one array element (CloudTrail's own limit is 256 KiB); it bounds memory against endless strings."""
 
+_WINDOW = 1 << 19
+"""Bytes at least that a guess looks at, where the object has as many."""
+
+_LONGEST = 4 << 20
+"""Bytes after which an element that has not ended is taken for a broken one, if there is a border in sight."""
+
 _HEAD = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"Records"[ \t\r\n]*:[ \t\r\n]*\[')
-_FIRST_KEY = re.compile(rb'[ \t\r\n]*(\{[ \t\r\n]*"[^"\\]*")')
+_FIRST_KEY = re.compile(rb'[ \t\r\n]*(\{[ \t\r\n]*"[^"\\]*")[ \t\r\n]*:')
 _GAP = re.compile(rb"[ \t\r\n,]*")
 _SPACE = re.compile(rb"[ \t\r\n]*")
 # A lone quotation mark is a string that has not arrived whole.
@@ -30,7 +37,10 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _SCALAR = re.compile(rb'[^\s,\[\]{}"]+')
 _OPEN = frozenset(b"{[")
 
+_NEXT = re.compile(rb"[ \t\r\n]*(?:,[ \t\r\n]*\{|\])")
+
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
+_raw = msgspec.json.Decoder(msgspec.Raw)
 
 
 class DigestObjectError(ObjectError):
@@ -58,6 +68,9 @@ class _Scanner:
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._buffer = b""
+        self._first = b""  # how the records begin, with their first key: what makes a border recognisable
+        self._next = (b"", -1)  # the border found last, and in which buffer
+        self._at = 0  # what lies before it has been taken; to cut it off at each step would be quadratic
         self._ended = False
         self._keys: list[str] = []
         self._seen_records = False
@@ -77,17 +90,16 @@ class _Scanner:
             raise ObjectError("no-records", "no Records in it; its top-level keys are " + ", ".join(self._keys[:20]))
 
     def _object(self) -> Iterator[Window]:
-        while not self._ended and len(self._buffer) < 64:
-            self._fill()
-        head = _HEAD.match(self._buffer)
+        self._fill(64)
+        head = _HEAD.match(self._buffer, self._at)
         if head:
             self._seen_records = True
-            self._buffer = self._buffer[head.end() :]
+            self._at = head.end()
             yield from self._array()
         elif self._peek() == b"{":
-            self._drop(1)
+            self._at += 1
         else:
-            raise ObjectError("not-json", f"the object begins with {self._buffer[:16]!r}, not with a JSON object")
+            raise ObjectError("not-json", f"the object begins with {self._rest(16)!r}, not with a JSON object")
         yield from self._members()
 
     def _members(self) -> Iterator[Window]:
@@ -95,23 +107,24 @@ class _Scanner:
         while True:
             mark = self._peek()
             if mark == b"}":
-                self._drop(1)
+                self._at += 1
                 return
             if mark == b",":
-                self._drop(1)
+                self._at += 1
                 continue
             if mark != b'"':
                 raise self._broken("a key or the end of the object")
             key = self._take()
             if self._peek() != b":":
                 raise self._broken("a colon")
-            self._drop(1)
+            self._at += 1
             mark = self._peek()
             name = key[1:-1].decode("utf-8", "replace")
-            self._keys.append(name[:64])
+            if len(self._keys) < 1_000:
+                self._keys.append(name[:64])
             if name == "Records" and mark == b"[":
                 self._seen_records = True
-                self._drop(1)
+                self._at += 1
                 yield from self._array()
             elif name == "Records":
                 raise ObjectError("no-records", "Records is not a list")
@@ -123,8 +136,13 @@ class _Scanner:
     def _array(self) -> Iterator[Window]:
         """The elements up to the closing bracket, which is taken as well."""
         while True:
-            while not self._ended and len(self._buffer) < 1 << 19:
-                self._fill()
+            if self._peek() == b"]":
+                self._at += 1
+                return
+            self._fill(_WINDOW)
+            first = _FIRST_KEY.match(self._buffer, self._at)
+            if first and first[1] != self._first:
+                self._first, self._next = first[1], (b"", -1)
             window = self._guess()
             if window is None:
                 texts, closed = self._scan()
@@ -136,15 +154,15 @@ class _Scanner:
                 if window.texts:
                     yield window
                 if self._ended and not self._buffer:
-                    self._buffer = b"}"  # the guess took the closing bracket; see _guess
+                    self._buffer = b"}"  # the guess took both closing brackets; see _guess
                     return
 
     def _guess(self) -> Window | None:
         """All records up to the last place that looks like a border, or None where a parser refuses it."""
-        buffer = self._buffer
+        buffer, at = self._buffer, self._at
         if self._ended:
             # At the end the border is the array's and the object's own.
-            rest = buffer.rstrip()
+            rest = buffer[at:].rstrip()
             if not rest.endswith(b"}"):
                 return None
             rest = rest[:-1].rstrip()
@@ -152,18 +170,17 @@ class _Scanner:
                 return None
             array, left = b"[" + rest, b""
         else:
-            first = _FIRST_KEY.match(buffer)
-            if not first:
+            if not self._first:
                 return None
-            cut = buffer.rfind(b"," + first[1])
-            if cut <= 0:
+            cut = buffer.rfind(b"," + self._first, at)
+            if cut < 0:
                 return None
-            array, left = b"[" + buffer[:cut] + b"]", buffer[cut + 1 :]
+            array, left = b"[" + buffer[at:cut] + b"]", buffer[cut + 1 :]
         try:
             texts = _raws.decode(array)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
-        self._buffer = left
+        self._buffer, self._at = left, 0
         return Window(texts, array)
 
     def _scan(self) -> tuple[list[bytes], bool]:
@@ -172,43 +189,70 @@ class _Scanner:
         while True:
             buffer = self._buffer
             end = len(buffer)
-            position = 0
+            position = self._at
             while True:
                 gap = _GAP.match(buffer, position)
                 position = gap.end() if gap else position
                 if position < end and buffer[position] == 0x5D:  # ]
-                    self._buffer = buffer[position + 1 :]
+                    self._at = position + 1
                     return texts, True
-                stop = _element_end(buffer, position, self._ended) if position < end else -1
+                stop = self._element(position) if position < end else -1
                 if stop < 0:
                     break
                 texts.append(buffer[position:stop])
                 position = stop
-            self._buffer = buffer[position:]
+            self._at = position
             if texts:
                 return texts, False
-            if self._ended:
+            if self._ended or (end - position > _LONGEST and self._border(position) > 0):
                 return [self._resynchronise()], False
             self._double()
 
+    def _element(self, start: int) -> int:
+        """Where the element at `start` ends, or -1 while that has not arrived.
+
+        A bracket or a quotation mark that is missing or too many makes a broken element end within itself, within one of
+        its neighbours, or behind all of them: there it ends at the next place that looks like a border.
+        """
+        buffer = self._buffer
+        stop = _element_end(buffer, start, self._ended)
+        if stop < 0 or _is_json(buffer[start:stop]):
+            return stop
+        border = self._border(start)
+        if 0 < border < stop or not _NEXT.match(buffer, stop):
+            if border > 0:
+                return border
+            if not self._ended and len(buffer) - start < 2 * _WINDOW:
+                return -1
+        return stop
+
     def _resynchronise(self) -> bytes:
         """An element without an end (a quotation mark is missing), up to the next place that looks like a border."""
-        first = _FIRST_KEY.match(self._buffer)
-        border = self._buffer.find(b"," + first[1], 1) if first else -1
+        border = self._border(self._at)
         if border < 0:
             raise self._broken("a record or the end of Records")
-        text = self._buffer[:border]
-        self._buffer = self._buffer[border:]
+        text = self._buffer[self._at : border]
+        self._at = border
         return text
+
+    def _border(self, start: int) -> int:
+        """The next place behind `start` that looks like a border between two records, or -1."""
+        if not self._first:
+            return -1
+        found, border = self._next
+        if found is not self._buffer or 0 <= border <= start:
+            border = self._buffer.find(b"," + self._first, start + 1)
+            self._next = (self._buffer, border)
+        return border
 
     def _take(self) -> bytes:
         """One whole value or key from the front of the buffer."""
         while True:
-            stop = _element_end(self._buffer, 0, self._ended)
+            start = self._at
+            stop = _element_end(self._buffer, start, self._ended)
             if stop >= 0:
-                value = self._buffer[:stop]
-                self._buffer = self._buffer[stop:]
-                return value
+                self._at = stop
+                return self._buffer[start:stop]
             if self._ended:
                 raise self._broken("the end of a value")
             self._double()
@@ -216,40 +260,55 @@ class _Scanner:
     def _peek(self) -> bytes:
         """The next character that is not white space, empty at the end; the white space before it is dropped."""
         while True:
-            space = _SPACE.match(self._buffer)
-            self._buffer = self._buffer[space.end() if space else 0 :]
-            if self._buffer or self._ended:
-                return self._buffer[:1]
-            self._fill()
+            space = _SPACE.match(self._buffer, self._at)
+            self._at = space.end() if space else self._at
+            if self._at < len(self._buffer) or self._ended:
+                return self._rest(1)
+            self._fill(1)
 
-    def _drop(self, count: int) -> None:
-        self._buffer = self._buffer[count:]
-
-    def _fill(self) -> None:
-        chunk = next(self._chunks, None)
-        if chunk is None:
-            self._ended = True
-        else:
-            self._buffer += chunk
+    def _rest(self, size: int) -> bytes:
+        return self._buffer[self._at : self._at + size]
 
     def _double(self) -> None:
         """Read until the buffer has doubled: scanning one long element again and again stays linear."""
-        if len(self._buffer) > MAX_ELEMENT:
+        size = len(self._buffer) - self._at
+        if size > MAX_ELEMENT:
             raise ObjectError("too-big", f"one element of more than {MAX_ELEMENT:,} bytes")
-        parts, wanted, size = [self._buffer], max(2 * len(self._buffer), 1 << 16), len(self._buffer)
-        while size < wanted and not self._ended:
+        self._fill(max(2 * size, 1 << 16))
+
+    def _fill(self, wanted: int) -> None:
+        """Read until `wanted` bytes are there or the object ends; chunks may be of any size, also many of one byte."""
+        size = len(self._buffer) - self._at
+        if size >= wanted or self._ended:
+            return
+        parts = [self._buffer[self._at :]]
+        while size < wanted:
             chunk = next(self._chunks, None)
             if chunk is None:
                 self._ended = True
-            else:
-                parts.append(chunk)
-                size += len(chunk)
-        self._buffer = b"".join(parts)
+                break
+            parts.append(chunk)
+            size += len(chunk)
+        self._buffer, self._at = b"".join(parts), 0
 
     def _broken(self, wanted: str) -> ObjectError:
-        if not self._peek() or (self._ended and _element_end(self._buffer, 0, True) < 0):
+        if not self._peek() or (self._ended and _element_end(self._buffer, self._at, True) < 0):
             return ObjectError("truncated", f"the JSON ends where {wanted} should be")
-        return ObjectError("not-json", f"{self._buffer[:24]!r} stands where {wanted} should be")
+        return ObjectError("not-json", f"{self._rest(1)!r} stands where {wanted} should be")
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether a text is JSON, as leniently as the next step takes it (NaN, control characters, lone surrogates, any depth)."""
+    try:
+        _raw.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        try:
+            json.loads(text.decode("utf-8", "replace"), strict=False, parse_int=len)
+        except RecursionError:
+            return True
+        except ValueError:
+            return False
+    return True
 
 
 def _element_end(buffer: bytes, start: int, ended: bool) -> int:

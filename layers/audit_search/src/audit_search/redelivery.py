@@ -60,12 +60,14 @@ class Redelivery:
                     problems += [
                         f"{arn}: {failed.get('Code')}: {failed.get('Message', '')}" for failed in answer.get("Failed", [])
                     ]
-                except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+                except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, ValueError) as error:
                     problems.append(f"{arn}: {error}")
         return problems
 
     def _url(self, arn: str) -> str:
         if arn not in self._urls:
+            if arn.count(":") < 5:
+                raise ValueError("not the ARN of a queue")
             account, name = arn.split(":")[-2:]
             self._urls[arn] = self._sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
         return self._urls[arn]

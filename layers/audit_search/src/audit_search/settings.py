@@ -62,7 +62,7 @@ class Settings:
             allowed_buckets=frozenset(
                 filter(None, (name.strip() for name in read.checked("ALLOWED_BUCKETS", _buckets, required=True).split(",")))
             ),
-            quarantine_bucket=read.checked("QUARANTINE_BUCKET", _buckets, required=True),
+            quarantine_bucket=read.checked("QUARANTINE_BUCKET", _bucket, required=True),
             quarantine_prefix=read.checked("QUARANTINE_PREFIX", _folder, default="quarantine/"),
             retention_days=read.integer("RETENTION_DAYS", 0, 0, 36_500),
             rules=rules,
@@ -80,7 +80,7 @@ class Settings:
             ):
                 if not value:
                     read.problems.append(f"{variable} is missing: OPENSEARCH_AUTH=basic needs it")
-        if settings.auth == "basic" and settings.endpoint.startswith("http://") and "127.0.0.1" not in settings.endpoint:
+        if settings.auth == "basic" and _readable_on_the_way(settings.endpoint):
             read.problems.append(
                 "OPENSEARCH_AUTH=basic needs an https endpoint: over http the password would be readable on the way"
             )
@@ -136,6 +136,15 @@ def _endpoint(value: str) -> str:
     return ""
 
 
+def _readable_on_the_way(endpoint: str) -> bool:
+    """Whether requests leave this machine over plain http. What is no URL has been reported already."""
+    try:
+        url = urlsplit(endpoint)
+    except ValueError:
+        return False
+    return url.scheme == "http" and url.hostname not in ("127.0.0.1", "localhost", "::1")
+
+
 def _prefix(value: str) -> str:
     return (
         ""
@@ -144,8 +153,15 @@ def _prefix(value: str) -> str:
     )
 
 
+def _bucket(value: str) -> str:
+    return "" if _BUCKET.fullmatch(value) else "it cannot be the name of an S3 bucket"
+
+
 def _buckets(value: str) -> str:
-    wrong = [name for name in (part.strip() for part in value.split(",")) if name and not _BUCKET.fullmatch(name)]
+    names = [name for name in (part.strip() for part in value.split(",")) if name]
+    wrong = [name for name in names if not _BUCKET.fullmatch(name)]
+    if not names:
+        return "it names no bucket"
     return f"{', '.join(wrong)} cannot be the name of an S3 bucket" if wrong else ""
 
 
