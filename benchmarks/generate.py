@@ -210,11 +210,12 @@ _CALLS = (
 )
 
 
-def records(seed: int, count: int) -> Iterator[str]:
-    """Texts of records, compact as CloudTrail writes them."""
+def records(seed: int, count: int, callers_seed: int = 0) -> Iterator[str]:
+    """Texts of records, compact as CloudTrail writes them. Objects with one `callers_seed` have the same 150 sessions."""
     rng = random.Random(seed)
     account = "111122223333"
-    callers = [_identity(rng, account, number) for number in range(150)]
+    sessions = random.Random(callers_seed)
+    callers = [_identity(sessions, account, number) for number in range(150)]
     popular = [max(1, int(150 / (number + 1))) for number in range(150)]
     weights = [call.weight for call in _CALLS]
     start = datetime(2026, 11, 3, 8, tzinfo=UTC)

@@ -60,13 +60,13 @@ def actions(found: list[dict[str, Any]], bucket: str, key: str) -> Iterator[dict
         if identity.get("type") == "AssumedRole":
             ct["caller"] = f"{issuer.get('userName')}/{identity['arn'].rpartition('/')[2]}"
         ct["outcome"] = "failure" if record.get("errorCode") or record.get("errorMessage") else "success"
-        if record["eventName"] == "RunInstances":
-            ct["instanceType"] = [record["requestParameters"]["instanceType"]]
+        if record.get("eventName") == "RunInstances":
+            ct["instanceType"] = [(record["requestParameters"] or {}).get("instanceType")]
         ct["position"] = position
         ct["ingestTime"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
         source["ct"] = ct
         month = record["eventTime"][:7].replace("-", ".")
-        yield {"_op_type": "create", "_index": f"cloudtrail-{month}", "_id": record["eventID"], "_source": source}
+        yield {"_op_type": "create", "_index": f"cloudtrail-{month}", "_id": record.get("eventID"), "_source": source}
 
 
 def flatten(path: str, value: dict[str, Any], source: dict[str, Any]) -> None:

@@ -177,7 +177,7 @@ def main() -> None:
         if SAMPLES.is_dir():
             sizes[2] = put(2, repeated(SAMPLES, 2, options.events))
         for number in range(options.small):
-            put(1_000 + number, records(1_000 + number, SMALL_RECORDS))
+            put(1_000 + number, records(1_000 + number, SMALL_RECORDS, callers_seed=number // BATCH))
         if options.big and options.only in (None, "big"):
             for number, events in ((11, 10_000), (12, 100_000), (13, 1_000_000)):
                 sizes[number] = put(number, records(number, events))

@@ -13,6 +13,7 @@ from botocore.config import Config
 
 from audit_search import index_template
 from audit_search.cloudtrail import Policy
+from audit_search.direct_get import DirectGet
 from audit_search.documents import Naming
 from audit_search.errors import IndexTemplateError
 from audit_search.objects import ObjectReader
@@ -65,6 +66,8 @@ def assemble(environ: Mapping[str, str]) -> Container:
     settings = Settings.from_env(environ)
     session = boto3.Session()
     s3 = session.client("s3", config=_config(settings.object_fetchers + 2))
+    credentials = session.get_credentials()
+    direct = DirectGet(s3, credentials, settings.object_fetchers) if credentials else None
     engine = HttpEngine(settings, lambda: authentication(settings, session))
     return Container(
         settings=settings,
@@ -75,6 +78,7 @@ def assemble(environ: Mapping[str, str]) -> Container:
                 settings.allowed_buckets,
                 max_bytes=settings.max_object_bytes,
                 max_ratio=settings.max_inflation_ratio,
+                direct=direct,
             ),
             engine=engine,
             quarantine=Quarantine(s3, settings.quarantine_bucket, settings.quarantine_prefix),

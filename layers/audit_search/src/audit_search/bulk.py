@@ -10,7 +10,7 @@ operation is `create` with a deterministic id, so that sending anything twice is
 | item 408, 429, 5xx | only these lines again, with backoff, while attempts and time last; then returned |
 | request 408, 429, 5xx, time-out, reset, an answer that is none | the same |
 | item 400 | rebuilt once the exact way and sent again; a second 400 is rejected |
-| item 403, 404, 401, and 400 for want of shards | returned, the cause named: an operator can mend it |
+| item 403, 404, 401, and 400 because the index could not be made (shards, template) | returned, the cause named: an operator can mend it |
 | request 401, 403, 404 | returned, the cause named; AWS's throttling, which is a 403, is retried |
 | request 413 | halves; a single line is rejected |
 | request 400 | halves, down to the culprit, which is then treated as an item 400 |
@@ -193,7 +193,7 @@ class BulkSender:
             elif status in (408, 429) or 500 <= status < 600 or status == 0:
                 cause = error
                 again.append(number)
-            elif status == 400 and "maximum shards open" not in error.reason and "maximum normal shards open" not in error.reason:
+            elif status == 400 and not _of_the_index(error):
                 if self._corrected(number, result, rebuilt):
                     corrected.append(number)
                 else:
@@ -242,6 +242,13 @@ def _item(item: Any) -> tuple[int, Cause]:
                 return answer["status"], Cause(str(error.get("type", f"item_{answer['status']}")), reason)
             return answer["status"], Cause(f"item_{answer['status']}", str(error or ""))
     return 0, Cause("incomplete_answer", "an item without a status")
+
+
+def _of_the_index(error: Cause) -> bool:
+    """Whether a refusal is about the index that could not be made, not about the document."""
+    return error.type == "invalid_index_name_exception" or any(
+        text in error.reason for text in ("shards open", "Failed to parse mapping", "analyzer [", "tokenizer [")
+    )
 
 
 def _passing(reply: Reply) -> bool:

@@ -149,21 +149,21 @@ class Splices:
 
     def add(self, text: bytes) -> _Spliced | None:
         """Flatten a text that is not known yet, or None for one that is not the usual object."""
-        fields: dict[str, object] = {}
-        notes = _Notes()
-        ct = b""
         try:
-            value = load(text)
-        except (ValueError, RecursionError):
+            value = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
+        fields: dict[str, object] = {}
+        ct = b""
         if value is not None:
+            notes = _Notes()
             flatten(self._name, value, FLATTENED[self._name], fields, notes)
             if notes.wrapped or notes.truncated or notes.unexpected:
                 return None
-            if self._name == "userIdentity":
-                ct = b"".join(dump({key: item}).encode()[1:-1] + b"," for key, item in identity_notes(value).items())
+            who = identity_notes(value) if self._name == "userIdentity" else {}
+            ct = _encode(who)[1:-1] + b"," if who else b""
         # An empty object leaves its name with nothing behind it: the commas around it stay right.
-        written = dump(fields or {self._name: None}).encode()[1:-1]
+        written = _encode(fields or {self._name: None})[1:-1]
         splice = _Spliced(written, ct, fields)
         self._room -= 4 * len(text) + 1_000
         if self._room < 0:
@@ -398,9 +398,8 @@ def _promoted(record: Record) -> bytes:
     if record.eventName in INSTANCE_TYPE_EVENTS:
         request, response = record.requestParameters or _Request(), record.responseElements or _Response()
         types = instance_types(
-            {"instanceType": _load(request.instanceType), "launchSpecification": _load(request.launchSpecification)},
-            {"instancesSet": _load(response.instancesSet)} if request.instanceType is _NONE else None,
-        )
+            {"instanceType": _load(request.instanceType), "launchSpecification": _load(request.launchSpecification)}, None
+        ) or instance_types(None, {"instancesSet": _load(response.instancesSet)})
         if types:
             parts.append(b'"instanceType":%b,' % dump(types).encode())
     return b"".join(parts)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore.exceptions
 import urllib3.exceptions
 from isal import isal_zlib
 
+from audit_search.direct_get import DirectGet
 from audit_search.envelopes import ObjectRef
 from audit_search.errors import ObjectError
 
@@ -27,6 +29,8 @@ CHUNK = 1 << 20
 """Bytes in one step of inflation: about 500 records; bigger windows were not faster."""
 
 _ZLIB_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub calls the class an instance
+_MAGIC = b"\x1f\x8b\x08"
+"""How a gzip file begins: its magic number and the only method there is. What begins so and fails is corrupt."""
 _RATIO_FROM = 8 << 20
 """The ratio is judged only beyond this many inflated bytes: a small object may compress as well as it likes."""
 
@@ -66,7 +70,6 @@ class OpenObject:
     ref: ObjectRef
     last_modified: datetime
     size: int
-    etag: str
     _compressed: Iterable[bytes] = field(repr=False)
     _max_bytes: int
     _max_ratio: int
@@ -85,8 +88,11 @@ class ObjectReader:
     `max_bytes` bounds the inflated size and `max_ratio` the inflation of one object.
     """
 
-    def __init__(self, s3: S3Client, allowed_buckets: frozenset[str], *, max_bytes: int, max_ratio: int) -> None:
+    def __init__(
+        self, s3: S3Client, allowed_buckets: frozenset[str], *, max_bytes: int, max_ratio: int, direct: DirectGet | None = None
+    ) -> None:
         self._s3 = s3
+        self._direct = direct
         self._allowed = allowed_buckets
         self._max_bytes = max_bytes
         self._max_ratio = max_ratio
@@ -102,12 +108,9 @@ class ObjectReader:
                 "bucket-not-allowed",
                 f"the bucket {ref.bucket} is not in ALLOWED_BUCKETS; add it there if its events belong here",
             )
-        version = {"VersionId": ref.version_id} if ref.version_id else {}
         try:
-            answer = self._s3.get_object(Bucket=ref.bucket, Key=ref.key, **version)  # type: ignore[arg-type]  # an optional keyword
-            body = answer["Body"]
-            size = answer["ContentLength"]
-            compressed: Iterable[bytes] = [body.read()] if size <= CHUNK else _stream(body, ref)
+            found = self._get(ref)
+            compressed: Iterable[bytes] = [found.body.read()] if found.size <= CHUNK else _stream(found.body, ref)
         except botocore.exceptions.ClientError as error:
             raise _client_error(error, ref) from error
         except (botocore.exceptions.ParamValidationError, UnicodeEncodeError) as error:
@@ -115,15 +118,23 @@ class ObjectReader:
             raise ObjectError("gone", f"{ref}: no object can have this name: {type(error).__name__}: {error}") from error
         except _UNAVAILABLE as error:
             raise ObjectError("s3-unavailable", f"{ref}: {type(error).__name__}: {error}") from error
-        return OpenObject(
-            ref,
-            answer["LastModified"],
-            size,
-            answer.get("ETag", "").strip('"'),
-            compressed,
-            self._max_bytes,
-            self._max_ratio,
-        )
+        return OpenObject(ref, found.last_modified, found.size, compressed, self._max_bytes, self._max_ratio)
+
+    def _get(self, ref: ObjectRef) -> _Answer:
+        answer = self._direct.get(ref) if self._direct else None
+        if answer is not None:
+            return _Answer(answer, int(answer.headers["content-length"]), parsedate_to_datetime(answer.headers["last-modified"]))
+        version = {"VersionId": ref.version_id} if ref.version_id else {}
+        got = self._s3.get_object(Bucket=ref.bucket, Key=ref.key, **version)  # type: ignore[arg-type]  # an optional keyword
+        if self._direct:
+            self._direct.learn(ref)
+        return _Answer(got["Body"], got["ContentLength"], got["LastModified"])
+
+
+class _Answer(NamedTuple):
+    body: Any
+    size: int
+    last_modified: datetime
 
 
 _UNAVAILABLE: tuple[type[BaseException], ...] = (botocore.exceptions.BotoCoreError, urllib3.exceptions.HTTPError, OSError)
@@ -186,9 +197,14 @@ def inflate(compressed: Iterable[bytes], max_bytes: int, max_ratio: int) -> Iter
     Raises ObjectError: not-gzip, truncated, corrupt (a checksum or block that is wrong), too-big (a bound was passed).
     """
     taken = given = members = 0
+    head = b""
     member: Any = None
     for chunk in compressed:
         taken += len(chunk)
+        if len(head) < len(_MAGIC):
+            head += chunk[: len(_MAGIC) - len(head)]
+            if not _MAGIC.startswith(head):
+                raise ObjectError("not-gzip", f"the object begins with {head!r}, not with gzip's magic number")
         pending = False  # the bound of one step was reached, so that more may come without new input
         while chunk or pending:
             if member is None:
@@ -196,14 +212,10 @@ def inflate(compressed: Iterable[bytes], max_bytes: int, max_ratio: int) -> Iter
                     chunk = chunk.lstrip(b"\0")  # padding behind a member, which gzip allows
                     if not chunk:
                         break
-                elif not chunk.startswith(b"\x1f\x8b"[: len(chunk)]):
-                    raise ObjectError("not-gzip", f"the object begins with {chunk[:8]!r}, not with gzip's magic number")
                 member = isal_zlib.decompressobj(wbits=31)
             try:
                 inflated = member.decompress(chunk, CHUNK)
             except _ZLIB_ERROR as error:
-                if not given and not members:
-                    raise ObjectError("not-gzip", f"the gzip header or the first block is not valid: {error}") from error
                 raise ObjectError("corrupt", f"after {given:,} inflated bytes: {error}") from error
             given += len(inflated)
             if given > max_bytes:

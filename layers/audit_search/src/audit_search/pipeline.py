@@ -148,6 +148,13 @@ class Pipeline:
     recent: Recent = field(default_factory=Recent)
     sender: Callable[..., BulkSender] = BulkSender
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    fetching: ThreadPoolExecutor = field(init=False, repr=False)
+    sending: ThreadPoolExecutor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Kept as long as the container: starting the threads anew costs a millisecond an invocation.
+        self.fetching = ThreadPoolExecutor(self.fetchers, "fetch")
+        self.sending = ThreadPoolExecutor(self.senders, "send")
 
     def run(self, messages: Iterable[Message], deadline: float) -> Report:
         """Do what the messages ask for, until `deadline` (of time.monotonic) at the latest.
@@ -174,25 +181,25 @@ class _Run:
         report = self._report
         jobs = self._jobs()
         pipeline = self._pipeline
-        fetchers = ThreadPoolExecutor(pipeline.fetchers, "fetch")
-        self._senders = ThreadPoolExecutor(pipeline.senders, "send")
+        waiting = deque(jobs)
+        opened: deque[tuple[ObjectReport, Future[OpenObject]]] = deque()
         try:
-            waiting = deque(jobs)
-            opened: deque[tuple[ObjectReport, Future[OpenObject]]] = deque()
             while waiting or opened:
                 # Big objects are opened when it is their turn: their connection would sit idle until then.
                 while waiting and len(opened) < pipeline.fetchers and (not opened or (waiting[0].ref.size or 0) <= CHUNK):
                     job = waiting.popleft()
-                    opened.append((job, fetchers.submit(pipeline.reader.open, job.ref)))
+                    opened.append((job, pipeline.fetching.submit(pipeline.reader.open, job.ref)))
                 job, future = opened.popleft()
                 self._object(job, future, others=bool(waiting or opened))
             self._flush()
             while self._sending:
                 self._collect(wait(self._sending, return_when=FIRST_COMPLETED).done)
         finally:
-            # A fetch that hangs must not keep the answer back; its own time-outs end it.
-            fetchers.shutdown(wait=False, cancel_futures=True)
-            self._senders.shutdown(wait=False, cancel_futures=True)
+            # What hangs must not keep the answer back: its own time-outs end it.
+            for _, unread in opened:
+                unread.cancel()
+            for unsent in self._sending:
+                unsent.cancel()
         for job in report.objects:
             self._close(job)
         self._settle_messages()
@@ -292,7 +299,7 @@ class _Run:
             return
         while len(self._sending) > self._pipeline.senders:
             self._collect(wait(self._sending, return_when=FIRST_COMPLETED).done)
-        self._sending.add(self._senders.submit(self._sender.send, self._batch))
+        self._sending.add(self._pipeline.sending.submit(self._sender.send, self._batch))
         self._batch = Batch()
         self._collect({future for future in self._sending if future.done()})
 

@@ -313,6 +313,10 @@ def flatten(path: str, value: Any, inner: object, source: dict[str, Any], notes:
     for key, item in value.items():
         if item is None:
             continue
+        name = f"{path}.{key}"
+        if type(item) is str and name in FLAT_LEAVES and len(item) < 1_024 and item.isascii():
+            source[name] = item  # what nearly all of them are
+            continue
         if not _PLAIN_NAME.fullmatch(key):
             notes.unexpected[_key(f"{path}.{key}", path, notes)] = _tree(item, path, notes, 1)
         elif key in table:

@@ -1,0 +1,53 @@
+"""What the packaging tests stand on: the tools, the template and one build of it, each made once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.building import ARCHITECTURE, ROOT, TEMPLATE, load_template, make, missing, tool
+
+
+@pytest.fixture(scope="session")
+def template() -> dict[str, Any]:
+    """The template as it is written."""
+    return load_template()
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    """The environments of sam, of the Lambda runtime and of ministack, ready; gives the folder that holds them."""
+    python = make("python313")
+    for line in python.stderr.splitlines():
+        if line.startswith("Python 3.13 is needed"):
+            missing(line)
+    assert python.returncode == 0, python.stderr
+    ready = make("tools-ready")
+    assert ready.returncode == 0, ready.stdout + ready.stderr
+    return ROOT / ".tools"
+
+
+@pytest.fixture(scope="session")
+def translated(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as CloudFormation gets it, in a file."""
+    python = tool("sam", "python")
+    command = [python, Path(__file__).with_name("translate.py"), TEMPLATE]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    json.loads(result.stdout)
+    path = tmp_path_factory.mktemp("translated") / "template.json"
+    path.write_text(result.stdout, "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def build(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make build` makes for this machine's processor."""
+    folder = tmp_path_factory.mktemp("build") / "build"
+    result = make("build", f"ARCHITECTURE={ARCHITECTURE}", f"BUILD_DIR={folder}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
