@@ -126,10 +126,10 @@ class _Scanner:
                 self._seen_records = True
                 self._at += 1
                 yield from self._array()
-            elif name == "Records":
-                raise ObjectError("no-records", "Records is not a list")
             elif mark == b"":
                 raise self._broken("a value")
+            elif name == "Records":
+                raise ObjectError("no-records", "Records is not a list")
             else:
                 self._take()
 
