@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.building import ARCHITECTURE, ROOT, TEMPLATE, load_template, make, missing, tool
+from tests.support.building import ARCHITECTURE, TEMPLATE, load_template, make, tool, tools_ready
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +21,7 @@ def template() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def tools() -> Path:
     """The environments of sam, of the Lambda runtime and of ministack, ready; gives the folder that holds them."""
-    python = make("python313")
-    for line in python.stderr.splitlines():
-        if line.startswith("Python 3.13 is needed"):
-            missing(line)
-    assert python.returncode == 0, python.stderr
-    ready = make("tools-ready")
-    assert ready.returncode == 0, ready.stdout + ready.stderr
-    return ROOT / ".tools"
+    return tools_ready()
 
 
 @pytest.fixture(scope="session")

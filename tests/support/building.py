@@ -35,6 +35,24 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def python313() -> str:
+    """The Python that builds and runs the function; where there is none, the one line that says what to install."""
+    found = make("python313")
+    for line in found.stderr.splitlines():
+        if line.startswith("Python 3.13 is needed"):
+            missing(line)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+def tools_ready() -> Path:
+    """The environments of sam, of the Lambda runtime and of ministack, ready; gives the folder that holds them."""
+    python313()
+    ready = make("tools-ready")
+    assert ready.returncode == 0, ready.stdout + ready.stderr
+    return ROOT / ".tools"
+
+
 def tool(environment: str, program: str) -> Path:
     """A program of one of the environments in `.tools`."""
     return ROOT / ".tools" / environment / "bin" / program

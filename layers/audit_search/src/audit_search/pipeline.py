@@ -262,6 +262,7 @@ class _Run:
             counts.filtered = filtered
             counts.returned += len(window.texts)
             raise _internal(f"records {first:,} and following", error) from error
+        job.oldest, job.newest = builder.span()
         self._add(job, made)
 
     def _add(self, job: ObjectReport, made: Lines) -> None:

@@ -47,6 +47,9 @@ _SNAKE_ALIAS = re.compile(r"[a-z]+(_[a-z]+)+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+_JSON_TYPES: Final = {str: "a text", bool: "a boolean", int: "a number", float: "a number", list: "a list", type(None): "null"}
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """Why a text can never be a document."""
@@ -96,7 +99,7 @@ def build(text: bytes, place: Place, position: int, naming: Naming, mode: str, *
     except (ValueError, RecursionError) as error:
         return Rejection("not_json", f"the record is not JSON: {error}")
     if not isinstance(record, dict):
-        return Rejection("not_an_object", f"the record is a JSON {type(record).__name__}, not an object")
+        return Rejection("not_an_object", f"the record is {_JSON_TYPES[type(record)]} in JSON, not an object")
     source: dict[str, Any] = {}
     for key, value in record.items():
         _field(key, value, source, notes)

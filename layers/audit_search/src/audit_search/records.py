@@ -72,6 +72,7 @@ class _Scanner:
         self._next = (b"", -1)  # the border found last, and in which buffer
         self._at = 0  # what lies before it has been taken; to cut it off at each step would be quadratic
         self._ended = False
+        self._error: ObjectError | None = None
         self._keys: list[str] = []
         self._seen_records = False
 
@@ -79,6 +80,8 @@ class _Scanner:
         """One top-level object, or several behind each other, as gzip members may hold them."""
         while self._peek():
             yield from self._object()
+        if self._error:
+            raise self._error
         if not self._seen_records:
             if not self._keys:
                 raise ObjectError("no-records", "the object holds no JSON")
@@ -99,7 +102,7 @@ class _Scanner:
         elif self._peek() == b"{":
             self._at += 1
         else:
-            raise ObjectError("not-json", f"the object begins with {self._rest(16)!r}, not with a JSON object")
+            raise ObjectError("not-json", f"the object begins with {self._rest(1)!r}, not with a JSON object")
         yield from self._members()
 
     def _members(self) -> Iterator[Window]:
@@ -283,15 +286,24 @@ class _Scanner:
             return
         parts = [self._buffer[self._at :]]
         while size < wanted:
-            chunk = next(self._chunks, None)
-            if chunk is None:
+            try:
+                chunk = next(self._chunks)
+            except StopIteration:
                 self._ended = True
+                break
+            except ObjectError as error:
+                if error.code == "time-budget":
+                    raise
+                # An object that breaks off: the records that came whole are handed out first.
+                self._error, self._ended = error, True
                 break
             parts.append(chunk)
             size += len(chunk)
         self._buffer, self._at = b"".join(parts), 0
 
     def _broken(self, wanted: str) -> ObjectError:
+        if self._error:
+            return self._error
         if not self._peek() or (self._ended and _element_end(self._buffer, self._at, True) < 0):
             return ObjectError("truncated", f"the JSON ends where {wanted} should be")
         return ObjectError("not-json", f"{self._rest(1)!r} stands where {wanted} should be")

@@ -1,0 +1,49 @@
+"""What the person at the terminal asked for, and the errors that are told to them in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class DemoError(Exception):
+    """Something that the reader can mend: what is wrong, and what to do about it."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        self.problem = problem
+        self.hint = hint
+        super().__init__(f"{problem} {hint}".strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """KEEP, OUTPUT, FILES and OPENSEARCH_ENDPOINT; `called_from` is where `make` was called, or an empty text."""
+
+    keep: bool
+    json: bool
+    files: str
+    endpoint: str
+    called_from: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Options:
+        """Raises DemoError."""
+        return cls(
+            keep=_yes(environ, "KEEP"),
+            json=_choice(environ, "OUTPUT", ("text", "json")) == "json",
+            files=environ.get("FILES", "").strip(),
+            endpoint=environ.get("OPENSEARCH_ENDPOINT", "").strip(),
+            called_from=environ.get("CALLED_FROM", "").strip(),
+        )
+
+
+def _yes(environ: Mapping[str, str], name: str) -> bool:
+    return _choice(environ, name, ("", "0", "no", "false", "1", "yes", "true")) in ("1", "yes", "true")
+
+
+def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = environ.get(name, "").strip().lower() or choices[0]
+    if value not in choices:
+        allowed = ", ".join(choice for choice in choices if choice)
+        raise DemoError(f"{name} is {value!r}, which means nothing here.", f"It can be one of: {allowed}.")
+    return value

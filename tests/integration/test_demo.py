@@ -1,0 +1,266 @@
+"""The demo as a person runs it: a program of its own, with the embedded engine, moto's S3 and the real handler."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from generate import INSTANCE, counts, sample_objects
+
+from audit_search import index_template
+
+ROOT = Path(__file__).parents[2]
+REAL_EVENTS = ROOT.parent / "shared" / "data" / "cloudtrail"
+ENDINGS = ("indexed", "duplicates", "filtered", "quarantined", "returned")
+SEARCHES = ["failed_calls", "console_sign_ins", "touched_instance", "free_text", "top_callers"]
+TIMEOUT = 240
+
+
+def environment(temporary: Path, **settings: str) -> dict[str, str]:
+    """The developer's environment without what concerns AWS or the demo, and a folder for what it leaves behind."""
+    ours = ("AWS_", "OPENSEARCH_", "INDEX_", "POWERTOOLS_", "KEEP", "FILES", "OUTPUT", "CALLED_FROM", "COLUMNS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "TMPDIR": str(temporary), **settings}
+
+
+def demo(temporary: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=environment(temporary, **settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def the_json(finished: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one JSON object that has to be all of stdout."""
+    assert finished.stdout.count("\n") == 1, finished.stdout + finished.stderr
+    answer: dict[str, Any] = json.loads(finished.stdout)
+    assert answer["read"] == sum(answer[name] for name in ENDINGS)
+    return answer
+
+
+def written(path: Path, *records: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(json.dumps({"Records": records}).encode()))
+
+
+def answers(endpoint: str) -> bool:
+    try:
+        with urllib.request.urlopen(endpoint, timeout=10) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.URLError:
+        return False
+
+
+def test_sample_objects_as_json(tmp_path: Path) -> None:
+    """The counts are what the generator of the samples says, and each search finds something."""
+    finished = demo(tmp_path, OUTPUT="json")
+    assert finished.returncode == 0, finished.stderr
+    answer = the_json(finished)
+    expected = counts(sample_objects())
+    assert {name: answer[name] for name in ("read", *ENDINGS, "skipped_objects", "failed_objects")} == {
+        "read": expected.read,
+        "indexed": expected.indexed,
+        "duplicates": expected.duplicates,
+        "filtered": 0,
+        "quarantined": expected.quarantined,
+        "returned": 0,
+        "skipped_objects": expected.skipped_objects,
+        "failed_objects": 0,
+    }
+    assert [search["name"] for search in answer["searches"]] == SEARCHES
+    assert all(search["hits"] > 0 for search in answer["searches"]), answer["searches"]
+    assert INSTANCE in answer["searches"][2]["query"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_sample_objects_for_a_person(tmp_path: Path) -> None:
+    """The text says what will happen, where each record ended, what lies in quarantine, and the five answers."""
+    # What a reader's own machine may be set to, and what must not matter.
+    theirs = {"AWS_PROFILE": "not-there", "AWS_REGION": "nowhere", "HTTP_PROXY": "http://127.0.0.1:9", "POWERTOOLS_DEV": "1"}
+    finished = demo(tmp_path, COLUMNS="120", **theirs)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == ""
+    text = finished.stdout
+    assert text.startswith("Audit Search demo: ")
+    ended = {name: int(number.replace(",", "")) for name, number in re.findall(r"^(\w[\w ]*?) {2,}([\d,]+) ", text, re.MULTILINE)}
+    assert ended["records read"] == sum(ended[name] for name in ENDINGS) > 0
+    assert text.count("not_an_object") == 2
+    assert len(re.findall(r"^\d\. .+\?$", text, re.MULTILINE)) == 5 == text.count("   query  ")
+    for answer in ("Client.UnauthorizedOperation", "Failed authentication", "ec2:TerminateInstances", "not authorized to"):
+        assert answer in text
+    assert "\x1b" not in text
+    assert max(len(line) for line in text.splitlines() if not line.startswith("   query")) <= 120
+
+
+if REAL_EVENTS.is_dir():
+
+    def test_real_events(tmp_path: Path) -> None:
+        """Of 2,451 records that really happened none is rejected or lost; six are there twice."""
+        finished = demo(tmp_path, OUTPUT="json", FILES=str(REAL_EVENTS))
+        assert finished.returncode == 0, finished.stderr
+        answer = the_json(finished)
+        assert {name: answer[name] for name in ("read", *ENDINGS, "skipped_objects", "failed_objects")} == {
+            "read": 2451,
+            "indexed": 2445,
+            "duplicates": 6,
+            "filtered": 0,
+            "quarantined": 0,
+            "returned": 0,
+            "skipped_objects": 1,
+            "failed_objects": 0,
+        }
+        assert all(search["hits"] > 0 for search in answer["searches"]), answer["searches"]
+
+
+def test_a_kept_engine_serves_as_the_users_own(tmp_path: Path) -> None:
+    """With KEEP=1 the engine outlives the demo; a second run against it leaves its template alone and adds nothing."""
+    written(tmp_path / "in" / "one.json.gz", {"eventID": "1", "eventTime": "2026-11-01T00:00:00Z", "eventName": "A"})
+    first = demo(tmp_path, OUTPUT="json", KEEP="1", FILES=str(tmp_path / "in"))
+    assert first.returncode == 0, first.stderr
+    kept = the_json(first)
+    try:
+        assert f"kill {kept['pid']}" in first.stderr
+        second = demo(tmp_path, OUTPUT="json", OPENSEARCH_ENDPOINT=kept["endpoint"], FILES=str(tmp_path / "in"))
+        assert "left as it is" in second.stderr
+        assert (the_json(second)["indexed"], the_json(second)["duplicates"]) == (0, 1)
+        assert answers(kept["endpoint"])
+    finally:
+        os.kill(kept["pid"], signal.SIGTERM)
+
+
+def test_broken_objects_and_hostile_text(tmp_path: Path) -> None:
+    """An object that cannot be read is counted and explained, its neighbours are indexed, and no escape is printed."""
+    files = tmp_path / "in"
+    hostile = {"eventID": "1", "eventTime": "2026-11-01T00:00:00Z", "eventName": "\x1b[31mRed", "errorCode": "\x1b]0;title\x07"}
+    written(files / "deeper" / "hostile.json.gz", hostile)
+    (files / "text.json.gz").write_text("no gzip at all")
+    (files / "notes.txt").write_text("not an object")
+    finished = demo(tmp_path, FILES=str(files))
+    assert finished.returncode == 0, finished.stderr
+    assert "2 objects = 1 read to their end + 0 skipped + 1 failed" in finished.stdout
+    assert "not-gzip" in finished.stdout
+    assert "Red" in finished.stdout
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", finished.stdout)
+    log = re.search(r"What the function logged: (\S+)", finished.stdout)
+    assert log is not None
+    assert "not-gzip" in Path(log[1]).read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"FILES": "no/such/folder/*.json.gz"}, "matches no *.gz file"),
+        ({"KEEP": "perhaps"}, "KEEP is 'perhaps'"),
+        ({"OPENSEARCH_ENDPOINT": "localhost:9200"}, "must be a URL"),
+        ({"OPENSEARCH_ENDPOINT": "http://127.0.0.1:9"}, "No engine answers at http://127.0.0.1:9 (connection refused)"),
+        ({"OPENSEARCH_ENDPOINT": "http://127.0.0.1:9", "OPENSEARCH_AUTH": "basic"}, "needs a password"),
+        ({"INDEX_PREFIX": "Upper"}, "INDEX_PREFIX is 'Upper'"),
+    ],
+)
+def test_errors_are_one_line(tmp_path: Path, settings: dict[str, str], expected: str) -> None:
+    """What the reader can mend is said in one line with a hint; stdout stays empty and the exit code is 1."""
+    finished = demo(tmp_path, OUTPUT="json", **settings)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    errors = [line for line in finished.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert expected in errors[0]
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_it_stops_the_engine(tmp_path: Path, stop: signal.Signals) -> None:
+    """A signal ends the demo without a traceback, and with it everything that it has started, KEEP=1 or not."""
+    ours, theirs = socket.socketpair()
+    # A narrow pipe that is not read to its end holds the demo up, so that it cannot be done before the signal comes.
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=environment(tmp_path, KEEP="1"),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs.fileno(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    theirs.close()
+    with ours, running:
+        text = ""
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+(?=;)", text)):
+            received = ours.recv(64)
+            assert received, text
+            text += received.decode()
+        assert answers(found[0])
+        running.send_signal(stop)
+        _, trouble = running.communicate(timeout=TIMEOUT)
+        assert running.returncode == 128 + stop
+        assert trouble == "Stopped: whatever the demo had started has ended.\n"
+        assert not answers(found[0])
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """An engine whose disk is full: it answers everything but writes nothing."""
+
+    def do_GET(self) -> None:
+        template = {"name": "cloudtrail", "index_template": index_template.definition()}
+        self._answer({"version": {"number": "2.19.4", "distribution": "opensearch"}, "index_templates": [template]})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"] or 0))
+        if self.path.startswith("/_bulk"):
+            reason = "index [cloudtrail] blocked by: [FORBIDDEN/12/index read-only / allow delete (api)];"
+            self._answer({"error": {"type": "cluster_block_exception", "reason": reason}, "status": 403}, 403)
+        else:
+            self._answer({"hits": {"total": {"value": 0}, "hits": []}})
+
+    def _answer(self, body: object, status: int = 200) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the base class's
+        return
+
+
+@pytest.fixture
+def refusing_engine() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_an_engine_that_takes_nothing(tmp_path: Path, refusing_engine: str) -> None:
+    """Records that the engine does not take are counted as returned, the cause is named, and the exit code is 1."""
+    written(tmp_path / "in" / "one.json.gz", {"eventID": "1", "eventTime": "2026-11-01T00:00:00Z"}, {"eventID": "2"})
+    finished = demo(tmp_path, OUTPUT="json", OPENSEARCH_ENDPOINT=refusing_engine, FILES=str(tmp_path / "in"))
+    assert finished.returncode == 1
+    answer = the_json(finished)
+    assert (answer["read"], answer["returned"]) == (2, 2)
+    assert "Error: " in finished.stderr
+    assert "cluster_block_exception" in finished.stderr

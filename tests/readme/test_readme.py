@@ -1,0 +1,94 @@
+"""Every command of the README runs, in a fresh clone and in order, and the README names what there is to name."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from osmem_server import OsmemServer
+
+from tests.support.building import ROOT, python313, tools_ready
+from tests.support.ministack import Ministack
+
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    for line in block.replace("\\\n", "").splitlines()
+    if line.strip()
+]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone, with what is not committed yet laid over it."""
+    folder = tmp_path_factory.mktemp("clone") / "audit-search"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--modified", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What a reader has: an AWS account (a stand-in), an engine, and sam."""
+    home = tmp_path_factory.mktemp("home")
+    tools_ready()
+    with OsmemServer.start() as engine, Ministack(tmp_path_factory.mktemp("aws")) as aws:
+        yield {
+            "PATH": f"{clone / '.tools/sam/bin'}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(home),
+            # The tools come from the cache that the first installation made, and a `make test` in here is not this again.
+            **{name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "UV_", "PYENV_", "JAVA_"))},
+            "PYTHON313": python313(),
+            "SAM_CLI_TELEMETRY": "0",
+            "AUDIT_SEARCH_IN_README": "1",
+            "OPENSEARCH_ENDPOINT": engine.url,
+            **aws.environment,
+        }
+
+
+def test_the_readme_has_its_commands() -> None:
+    """The two commands of a newcomer come first."""
+    assert COMMANDS[:2] == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command: str, clone: Path, environment: dict[str, str]) -> None:
+    """A command of the README ends well."""
+    own = {"AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "OPENSEARCH_ENDPOINT"} if command.startswith("make") else set()
+    result = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=clone,
+        env={name: value for name, value in environment.items() if name not in own},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout[-6_000:]}\n{result.stderr[-6_000:]}"
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    """Each variable that the settings read has its row."""
+    source = (ROOT / "layers/audit_search/src/audit_search/settings.py").read_text("utf-8")
+    names = set(re.findall(r'"([A-Z][A-Z_]+[A-Z])"', source))
+    assert {name for name in names if f"`{name}`" not in README} == set()
+
+
+def test_links_lead_somewhere() -> None:
+    """Each relative link is a file or folder of the project."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
