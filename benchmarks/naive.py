@@ -54,7 +54,7 @@ def actions(found: list[dict[str, Any]], bucket: str, key: str) -> Iterator[dict
         source["raw"] = json.dumps(record, separators=(",", ":"))
         identity = record.get("userIdentity") or {}
         issuer = identity.get("sessionContext", {}).get("sessionIssuer", {})
-        ct = {"bucket": bucket, "key": key, "ingestMode": "live"}
+        ct: dict[str, Any] = {"bucket": bucket, "key": key, "ingestMode": "live"}
         ct["identity"] = identity.get("arn") or identity.get("principalId") or identity.get("invokedBy")
         ct["caller"] = identity.get("userName") or identity.get("invokedBy") or ""
         if identity.get("type") == "AssumedRole":

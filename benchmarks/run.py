@@ -146,11 +146,8 @@ def machine() -> list[str]:
         else platform.processor()
     )
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    return [
-        f"{datetime.now(UTC):%Y-%m-%d}, {model or platform.machine()}, {os.cpu_count()} processors, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}. {versions}.",
-        "",
-    ]
+    computer = f"{model or platform.machine()}, {os.cpu_count()} processors, {platform.system()} {platform.release()}"
+    return [f"{datetime.now(UTC):%Y-%m-%d}, {computer}, Python {platform.python_version()}. {versions}.", ""]
 
 
 def main() -> None:

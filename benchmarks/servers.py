@@ -13,6 +13,7 @@ import socket
 import socketserver
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ from isal import igzip
 
 from audit_search import index_template
 
+_decompress: Callable[[bytes], bytes] = igzip.decompress
 _ITEM = b'{"create":{"status":201}}'
 
 
@@ -74,7 +76,7 @@ class _Sink(_Handler):
             return self.send(answer, "application/json")
         if path.startswith("/_index_template"):
             return self.send(self.template, "application/json")
-        plain = igzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
+        plain = _decompress(body) if headers.get("content-encoding") == "gzip" else body
         documents = plain.count(b"\n") // 2
         with self.lock:
             self.counts["requests"] += 1

@@ -48,6 +48,15 @@ def sent(line: bytes) -> Sent:
     return Sent(operation[1]["_index"], operation[1]["_id"], source)
 
 
+def content(line: bytes) -> dict[str, Any]:
+    """What a line says: its fields without those that hold nothing, and without the time of ingestion."""
+    source = {name: value for name, value in sent(line).source.items() if value is not None}
+    if "resources" in source:
+        source["resources"] = [{name: value for name, value in one.items() if value is not None} for one in source["resources"]]
+    source["ct"].pop("ingestTime")
+    return source
+
+
 def problems(line: bytes) -> list[str]:
     """Why an engine would refuse a line, or hide a part of it; empty where it takes all of it."""
     try:
@@ -74,7 +83,12 @@ def _strict(text: bytes) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
-    return json.loads(text.decode("utf-8"), object_pairs_hook=pairs, parse_constant=refuse)
+    def number(written: str) -> float | str:
+        """A node keeps 1e400 in a flat_object as the text that it is."""
+        value = float(written)
+        return written if abs(value) == float("inf") else value
+
+    return json.loads(text.decode("utf-8"), object_pairs_hook=pairs, parse_constant=refuse, parse_float=number)
 
 
 def _top_level(source: dict[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ operation is `create` with a deterministic id, so that sending anything twice is
 | item 408, 429, 5xx | only these lines again, with backoff, while attempts and time last; then returned |
 | request 408, 429, 5xx, time-out, reset, an answer that is none | the same |
 | item 400 | rebuilt once the exact way and sent again; a second 400 is rejected |
-| item 403, 404, 401, and 400 because the index could not be made (shards, template) | returned, the cause named: an operator can mend it |
+| item 401, 403, 404, and 400 because the index could not be made | returned, the cause named: an operator can mend it |
 | request 401, 403, 404 | returned, the cause named; AWS's throttling, which is a 403, is retried |
 | request 413 | halves; a single line is rejected |
 | request 400 | halves, down to the culprit, which is then treated as an item 400 |

@@ -27,6 +27,7 @@ from audit_search.envelopes import ObjectRef
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_DOTS: Final = frozenset((".", ".."))
 _EVENT: Final = "before-send.s3.GetObject"
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([a-z0-9-]+)/s3/aws4_request")
 
@@ -48,7 +49,8 @@ class DirectGet:
     def get(self, ref: ObjectRef) -> urllib3.BaseHTTPResponse | None:
         """The answer with status 200, its body not read yet; None where the client has to be asked."""
         known = self._buckets.get(ref.bucket)
-        if known is None or self._off:
+        # A path with dots is shortened on its way: it could lead out of the bucket that was allowed.
+        if known is None or self._off or not ref.key or not _DOTS.isdisjoint(ref.key.split("/")):
             return None
         base, signer = known
         version = f"?versionId={quote(ref.version_id, safe='')}" if ref.version_id else ""

@@ -160,7 +160,7 @@ _CODES = {
 _HINTS = {
     "gone": "the object does not exist (any more)",
     "denied": "the function's role may not read it: s3:GetObject in the role and in the bucket's policy",
-    "wrong-key": "the KMS key that encrypts it cannot be used: kms:Decrypt in the role and in the key's policy, and the key enabled",
+    "wrong-key": "its KMS key cannot be used: kms:Decrypt in the role and in the key's policy, and the key enabled",
     "archived": "it is in an archive storage class: restore it first",
     "no-bucket": "the bucket does not exist",
 }

@@ -238,6 +238,7 @@ class _Run:
             )
             builder = DocumentBuilder(self._pipeline.policy, job._place, job.counts)
             for window in windows(_within(opened.chunks(), budget, job)):
+                _in_time(budget, job)
                 self._window(job, builder, window)
         except DigestObjectError as skip:
             job.skipped = skip.code
@@ -394,9 +395,13 @@ class _Run:
 def _within(chunks: Iterator[bytes], budget: float, job: ObjectReport) -> Iterator[bytes]:
     """The chunks, until `budget` (of time.monotonic): also an object that never gets to a record ends there."""
     for chunk in chunks:
-        if time.monotonic() > budget:
-            raise _over(f"the time for this object was over after {job.counts.read:,} records")
+        _in_time(budget, job)
         yield chunk
+
+
+def _in_time(budget: float, job: ObjectReport) -> None:
+    if time.monotonic() > budget:
+        raise _over(f"the time for this object was over after {job.counts.read:,} records")
 
 
 def _over(reason: str) -> ObjectError:

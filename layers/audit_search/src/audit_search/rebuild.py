@@ -37,6 +37,8 @@ MAX_TERM: Final = 32_000
 """Bytes of one leaf with its path."""
 MAX_KEY: Final = 1_000
 """Bytes of one key."""
+MAX_LISTS: Final = 16
+"""Lists inside each other in a field that the template does not map; the engine takes 20 (`index.mapping.depth.limit`)."""
 _MAX_NOTES: Final = 100
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
@@ -209,7 +211,7 @@ def _field(key: str, value: Any, source: dict[str, Any], notes: _Notes) -> None:
             source[key] = value
         elif value is not None:
             notes.wrap(key)
-            notes.unexpected[key] = _tree(value, key, notes, 1)
+            notes.unexpected[key] = _tree(value, key, notes)
     elif key in TREES:
         if value is not None:
             source[key] = _subtree(key, value, notes)
@@ -224,9 +226,10 @@ def _field(key: str, value: Any, source: dict[str, Any], notes: _Notes) -> None:
     elif value is not None:
         plain = _PLAIN_NAME.fullmatch(key) and not key.startswith(_METADATA)
         if plain and key not in RESERVED and key != "eventID" and not _SNAKE_ALIAS.fullmatch(key):
-            source[key] = _tree(value, key, notes, 1)
+            source[key] = _tree(value, key, notes, MAX_LISTS)
         else:  # a dotted or empty name, one of ours or the engine's, or an eventID that is no text
-            notes.unexpected[_key(key, key, notes)] = _tree(value, key, notes, 1)
+            short = _key(key, "ct.unexpected", notes)
+            notes.unexpected[short] = _tree(value, short, notes)
 
 
 def _keyword(path: str, value: Any, notes: _Notes) -> Any:
@@ -256,7 +259,7 @@ def _text(path: str, value: str, notes: _Notes) -> str:
 
 
 def _json_text(path: str, value: Any, notes: _Notes) -> str:
-    return _text(path, dump(_tree(value, path, notes, 1)), notes)
+    return _text(path, dump(_tree(value, path, notes)), notes)
 
 
 def _utf8_cut(value: str, size: int) -> str:
@@ -266,16 +269,20 @@ def _utf8_cut(value: str, size: int) -> str:
 def _subtree(path: str, value: Any, notes: _Notes) -> Any:
     """A flat_object takes objects and lists of objects; anything else would vanish from search without a word."""
     if isinstance(value, dict) or (isinstance(value, list) and value and all(isinstance(item, dict) for item in value)):
-        return _tree(value, path, notes, 1)
+        return _tree(value, path, notes)
     notes.wrap(path)
-    return {"value": _tree(value, f"{path}.value", notes, 1)}
+    return {"value": _tree(value, f"{path}.value", notes)}
 
 
-def _tree(value: Any, path: str, notes: _Notes, level: int) -> Any:
+def _tree(value: Any, path: str, notes: _Notes, lists: int = MAX_DEPTH) -> Any:
+    """A value that an engine takes; more than `lists` lists inside each other become JSON text."""
     if isinstance(value, str):
         return _text(path, value, notes)
     if isinstance(value, list):
-        return [_tree(item, path, notes, level + 1) for item in value]
+        if not lists:
+            notes.cut(path)
+            return _json_text(path, value, notes)
+        return [_tree(item, path, notes, lists - 1) for item in value]
     if isinstance(value, dict):
         if len(path.encode()) > MAX_TERM // 2:  # so many long keys that no leaf would fit behind them
             notes.cut(path)
@@ -283,7 +290,7 @@ def _tree(value: Any, path: str, notes: _Notes, level: int) -> Any:
         tree: dict[str, Any] = {}
         for key, item in value.items():
             short = _key(key, path, notes)
-            tree[short] = _tree(item, f"{path}.{short}", notes, level + 1)
+            tree[short] = _tree(item, f"{path}.{short}", notes, lists)
         return tree
     return value
 
@@ -321,11 +328,11 @@ def flatten(path: str, value: Any, inner: object, source: dict[str, Any], notes:
             source[name] = item  # what nearly all of them are
             continue
         if not _PLAIN_NAME.fullmatch(key):
-            notes.unexpected[_key(f"{path}.{key}", path, notes)] = _tree(item, path, notes, 1)
+            notes.unexpected[_key(f"{path}.{key}", path, notes)] = _tree(item, path, notes)
         elif key in table:
             flatten(f"{path}.{key}", item, table[key], source, notes)
         elif isinstance(item, (dict, list)) and f"{path}.{key}" not in FLAT_LEAVES:
-            source[f"{path}.{key}"] = _tree(item, f"{path}.{key}", notes, 1)
+            source[f"{path}.{key}"] = _tree(item, f"{path}.{key}", notes, MAX_LISTS)
         else:
             source[f"{path}.{key}"] = _keyword(f"{path}.{key}", item, notes)
 
@@ -341,7 +348,7 @@ def _resources(value: Any, notes: _Notes) -> list[Any]:
                 if _PLAIN_NAME.fullmatch(key):
                     resource[key] = _keyword(f"resources.{key}", leaf, notes)
                 else:
-                    notes.unexpected[_key(f"resources.{key}", "resources", notes)] = _tree(leaf, "resources", notes, 1)
+                    notes.unexpected[_key(f"resources.{key}", "resources", notes)] = _tree(leaf, "resources", notes)
             resources.append(resource)
         else:
             notes.wrap("resources")

@@ -29,6 +29,7 @@ _LONGEST = 4 << 20
 
 _HEAD = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"Records"[ \t\r\n]*:[ \t\r\n]*\[')
 _FIRST_KEY = re.compile(rb'[ \t\r\n]*(\{[ \t\r\n]*"[^"\\]*")[ \t\r\n]*:')
+_BOM = b"\xef\xbb\xbf"
 _GAP = re.compile(rb"[ \t\r\n,]*")
 _SPACE = re.compile(rb"[ \t\r\n]*")
 # A lone quotation mark is a string that has not arrived whole.
@@ -78,6 +79,8 @@ class _Scanner:
 
     def windows(self) -> Iterator[Window]:
         """One top-level object, or several behind each other, as gzip members may hold them."""
+        self._fill(len(_BOM))
+        self._at = len(_BOM) if self._buffer.startswith(_BOM) else 0  # files that an editor has had its hands on
         while self._peek():
             yield from self._object()
         if self._error:
