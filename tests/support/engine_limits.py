@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from audit_search.bulk import body
+from audit_search.bulk import Body
 from audit_search.documents import BOOLEANS, FLAT_LEAVES, FLATTENED, KEYWORDS, TREES
 
 MAX_TERM = 32_766
@@ -37,7 +37,7 @@ class Sent:
 
 def sent(line: bytes) -> Sent:
     """Read a line as an engine reads a request of it alone. Raises ValueError for what it could not read at all."""
-    request = body([line])
+    request = bytes(Body([line]))
     parts = request.split(b"\n")
     if len(parts) != 3 or parts[2]:
         raise ValueError(f"{len(parts) - 1} lines instead of an action and a document")

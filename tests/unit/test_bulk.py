@@ -149,7 +149,7 @@ def test_the_time_of_ingestion_has_a_fixed_width(monkeypatch: pytest.MonkeyPatch
             return datetime(2026, 1, 2, 3, 4, 5, microsecond, tz)
 
     monkeypatch.setattr(bulk, "datetime", Frozen)
-    source = json.loads(bulk.body([line("a")]).splitlines()[1])
+    source = json.loads(bytes(bulk.Body([line("a")])).splitlines()[1])
     assert source["ct"]["ingestTime"] == f"2026-01-02T03:04:05.{microsecond // 1000:03d}Z"
 
 
@@ -329,7 +329,7 @@ class Down:
         self.takes = takes
         self.timeouts: list[float] = []
 
-    def bulk(self, body: bytes, timeout: float) -> Reply:
+    def bulk(self, body: bulk.Body, timeout: float) -> Reply:
         """As an engine."""
         self.timeouts.append(timeout)
         self.clock.now += min(self.takes, timeout)
@@ -513,7 +513,7 @@ def test_halves_keep_to_the_deadline(clock: Clock) -> None:
     """A request that is split again and again ends with the time, and what is left returns."""
 
     class Refusing:
-        def bulk(self, body: bytes, timeout: float) -> Reply:
+        def bulk(self, body: bulk.Body, timeout: float) -> Reply:
             clock.now += 1
             return Reply(413)
 

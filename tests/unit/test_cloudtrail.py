@@ -14,7 +14,7 @@ from generate import SampleObject, counts, sample_objects
 from story import hostile
 
 from audit_search.accounting import Counts
-from audit_search.bulk import body
+from audit_search.bulk import Body
 from audit_search.cloudtrail import DocumentBuilder, Lines, Policy, Record, Splices, line_of, text_of
 from audit_search.documents import BOOLEANS, KEYWORDS, TREES, Naming, Place, delivered
 from audit_search.exclusions import parse
@@ -198,7 +198,7 @@ def test_a_line_break_in_a_record_never_reaches_the_bulk_request(space: bytes, p
     """Between two tokens it would end the document, and what follows would be read as the next action."""
     text = b'{"eventTime":"2026-11-03T08:00:00Z","eventID":"1","requestParameters":{"a":[1]}}'.replace(place, place + space, 1)
     found, _ = lines(text)
-    assert body(found.lines).count(b"\n") == 2
+    assert bytes(Body(found.lines)).count(b"\n") == 2
     same(text)
 
 
@@ -211,7 +211,7 @@ def test_an_action_cannot_be_smuggled_in() -> None:
         b'{"eventTime":"2026-11-03T08:00:00Z\\",\\"_index\\":\\"x","eventID":"1"}',
     )
     found, _ = lines(*evil)
-    request = body(found.lines).split(b"\n")
+    request = bytes(Body(found.lines)).split(b"\n")
     assert len(request) == 2 * len(found.lines) + 1
     actions = [json.loads(action) for action in request[:-1:2]]
     assert all(set(action) == {"create"} and set(action["create"]) == {"_index", "_id"} for action in actions)
@@ -374,7 +374,7 @@ def test_hostile_records_come_back_out_of_their_lines(what: str) -> None:
     text = hostile.records()[what]
     found, _ = lines(text)
     assert [text_of(line) for line in found.lines] == [text]
-    assert body(found.lines).count(b"\n") == 2
+    assert bytes(Body(found.lines)).count(b"\n") == 2
 
 
 # Windows
@@ -520,7 +520,7 @@ def test_the_typed_record_has_every_mapped_field() -> None:
 def test_the_time_of_ingestion_is_that_of_sending() -> None:
     """A line has no time of ingestion; each request writes its own, always in the same width."""
     found, _ = lines(written(record("1")), written(record("2", addendum={"reason": "x"})))
-    request = body(found.lines).split(b"\n")
+    request = bytes(Body(found.lines)).split(b"\n")
     for text in request[1::2]:
         assert len(json.loads(text)["ct"]["ingestTime"]) == len("2026-11-23T01:38:00.123Z")
     assert found.lines[0].endswith(b'"ingestTime":"')

@@ -15,18 +15,21 @@ import boto3
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import CredentialRetrievalError
-from isal import igzip
 from opensearchpy import TransportError
 from opensearchpy.exceptions import OpenSearchException
 
-from audit_search.bulk import Reply, throttled
+from audit_search import opensearch
+from audit_search.bulk import Body, Reply, throttled
 from audit_search.opensearch import HttpEngine, signer
 from audit_search.settings import Settings
 from tests.support.bulk_endpoint import BulkEndpoint, Verdict
 from tests.support.fault_proxy import Answer, BulkRequest, Fault, Hold, Pass, ResetAfter, ResetBefore, Slow
 
-TWO = b"".join(
-    b'{"create":{"_index":"cloudtrail-2026.11","_id":"%d"}}\n{"eventName":"n%d"}\n' % (number, number) for number in range(2)
+TWO = Body(
+    [
+        b'{"create":{"_index":"cloudtrail-2026.11","_id":"%d"}}\n{"eventName":"n%d","ct":{"ingestTime":"' % (number, number)
+        for number in range(2)
+    ]
 )
 PATIENT = 30.0
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -63,7 +66,7 @@ def test_a_bulk_request_is_compressed_ndjson_that_asks_only_for_what_is_read(end
     """The body arrives whole, compressed, and the answer holds statuses and errors only."""
     assert engine.bulk(TWO, PATIENT) == Reply(200, False, [{"create": {"status": 201}}] * 2)
     request = endpoint.requests[0]
-    assert request.body == TWO
+    assert request.body == bytes(TWO)
     assert request.headers["content-encoding"] == "gzip"
     assert request.headers["content-type"] == "application/x-ndjson"
     assert "items.*.error.caused_by.reason" in dict(parse_qsl(urlsplit(request.path).query))["filter_path"]
@@ -209,7 +212,7 @@ def test_403_for_a_compressed_body_falls_back_to_plain_and_stays_there(endpoint:
     assert engine.bulk(TWO, PATIENT).status == 200
     assert engine.bulk(TWO, PATIENT).status == 200
     assert _encodings(endpoint) == ["gzip", "plain", "plain"]
-    assert [request.body for request in endpoint.requests] == [TWO] * 3
+    assert [request.body for request in endpoint.requests] == [bytes(TWO)] * 3
 
 
 def test_403_for_every_body_is_tried_in_plain_once(endpoint: BulkEndpoint, engine: HttpEngine) -> None:
@@ -386,7 +389,7 @@ def test_requests_are_signed_for_the_service(endpoint: BulkEndpoint, service: st
     assert authorization.startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
     assert f"/eu-central-1/{service}/aws4_request" in authorization
     assert request.headers["x-amz-security-token"] == "session-token"
-    assert request.headers["x-amz-content-sha256"] == hashlib.sha256(igzip.compress(TWO, 1)).hexdigest()
+    assert request.headers["x-amz-content-sha256"] == hashlib.sha256(opensearch.compressed(TWO)).hexdigest()
     assert f"Signature={expected_signature(request, SECRET)}" in authorization
     assert "x-amz-content-sha256" in authorization
     assert "x-amz-security-token" in authorization
@@ -398,7 +401,7 @@ def test_a_plain_body_is_signed_anew(endpoint: BulkEndpoint) -> None:
     endpoint.always(_refuse_gzip)
     assert engine.bulk(TWO, PATIENT).status == 200
     request = endpoint.requests[1]
-    assert request.headers["x-amz-content-sha256"] == hashlib.sha256(TWO).hexdigest()
+    assert request.headers["x-amz-content-sha256"] == hashlib.sha256(bytes(TWO)).hexdigest()
     assert expected_signature(request, SECRET) in request.headers["authorization"]
 
 

@@ -8,6 +8,8 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -185,7 +187,7 @@ def test_a_slow_sender_bounds_what_is_built(aws: Aws, endpoint: BulkEndpoint, li
     built = [0]
 
     class Gate:
-        def bulk(self, body: bytes, timeout: float) -> bulk.Reply:
+        def bulk(self, body: bulk.Body, timeout: float) -> bulk.Reply:
             waiting.release()
             gate.wait()
             return sends(body, timeout)
@@ -280,7 +282,18 @@ class Inventing(BulkSender):
         return result
 
 
-@pytest.mark.parametrize("sender", [Dropping, Forgetting, Inventing])
+class Misattributing(BulkSender):
+    """Takes one object's line for another's: the total is right, the objects' counts are not."""
+
+    def send(self, batch: Batch) -> BatchResult:
+        """As the real one, with a border in the wrong place."""
+        result = super().send(batch)
+        (first, few), (second, many) = batch.segments
+        batch.segments[:] = [(first, few - 1), (second, many + 1)]
+        return result
+
+
+@pytest.mark.parametrize("sender", [Dropping, Forgetting, Inventing, Misattributing])
 def test_a_record_that_is_lost_inside_the_bulk_step_breaches_the_accounting(
     aws: Aws, line_up: Pipeline, sender: type[BulkSender]
 ) -> None:
@@ -423,6 +436,21 @@ def test_a_document_that_is_refused_is_rebuilt_the_exact_way(aws: Aws, endpoint:
     assert "rebuilt" not in endpoint.documents["a"]["ct"]
 
 
+def test_lists_within_lists_are_cut_where_the_engine_refuses_them(aws: Aws, endpoint: BulkEndpoint, line_up: Pipeline) -> None:
+    """An engine takes twenty in a field that is not mapped; rebuilt, the inner ones are JSON text; mapped trees stay whole."""
+    endpoint.judge = lambda item: Verdict(400, "mapper_parsing_exception") if item.tries == 1 else None
+    nested = json.loads("[" * 30 + '"bottom"' + "]" * 30)
+    report = run(line_up, aws.put_records([record("a", somethingNew=nested, requestParameters={"tree": nested})]))
+    assert report.counts == Counts(read=1, indexed=1)
+    document = endpoint.documents["a"]
+    assert document["requestParameters"] == {"tree": nested}
+    inner, levels = document["somethingNew"], 0
+    while isinstance(inner, list):
+        inner, levels = inner[0], levels + 1
+    assert (levels, json.loads(inner)) == (16, json.loads("[" * 14 + '"bottom"' + "]" * 14))
+    assert document["ct"]["truncated"] == ["somethingNew"]
+
+
 @pytest.mark.parametrize("separator", [b"\n", b"\r\n", b"\n\n \n"])
 def test_line_breaks_between_tokens_stay_inside_their_document(
     aws: Aws, endpoint: BulkEndpoint, line_up: Pipeline, separator: bytes
@@ -561,24 +589,34 @@ def test_the_last_object_has_all_the_time_that_is_left(aws: Aws, line_up: Pipeli
     assert adds_up(report)
 
 
-def test_a_fetch_that_hangs_does_not_hold_back_the_others(
-    aws: Aws, endpoint: BulkEndpoint, line_up: Pipeline, clock: Clock
-) -> None:
-    """S3 never answers for one object, the first: the others are indexed all the same."""
-    release = threading.Event()
-    real = line_up.reader
+class Hanging(Future[Any]):
+    """A fetch that S3 never answers: whoever waits for it waits to the end."""
 
-    class Hanging:
-        def open(self, asked: ObjectRef) -> OpenObject:
-            if asked.key == "hanging.json.gz":
-                release.wait()
-            return real.open(asked)
+    def __init__(self, clock: Clock) -> None:
+        """Waiting moves the clock."""
+        super().__init__()
+        self._clock = clock
 
-    line_up.reader = Hanging()  # type: ignore[assignment]  # what it needs of one
+    def result(self, timeout: float | None = None) -> Any:
+        """As Future."""
+        self._clock.now += timeout or 0.0
+        raise FutureTimeoutError
+
+
+def test_a_fetch_that_hangs_does_not_hold_back_the_others(aws: Aws, line_up: Pipeline, clock: Clock) -> None:
+    """S3 never answers for one object, the first: the others still have time, and are indexed."""
+    hanging = Stored(TRAIL, "hanging.json.gz")
+
+    class Executor(ThreadPoolExecutor):
+        def submit(self, work: Any, /, *arguments: Any, **keywords: Any) -> Future[Any]:
+            if arguments == (ref(hanging),):
+                return Hanging(clock)
+            return super().submit(work, *arguments, **keywords)
+
+    line_up.fetching = Executor()
     others = [aws.put_records(records(4, f"o{number}-")) for number in range(3)]
-    asked = [Message(f"m{number}", [ref(one)]) for number, one in enumerate([Stored(TRAIL, "hanging.json.gz"), *others])]
-    report = line_up.run(asked, clock.now + 0.4)  # half of it, in real seconds, is how long the fetch is waited for
-    release.set()
+    asked = [Message(f"m{number}", [ref(one)]) for number, one in enumerate([hanging, *others])]
+    report = line_up.run(asked, clock.now + 60)
     assert set(returned(report)) == {"m0"}
     assert "time-budget" in returned(report)["m0"]
     assert report.counts == Counts(read=12, indexed=12)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from audit_search.accounting import Counts
-from audit_search.bulk import body
+from audit_search.bulk import Body
 from audit_search.cloudtrail import DocumentBuilder, Lines, Policy, line_of, text_of
 from audit_search.documents import BOOLEANS, FLATTENED, KEYWORDS, TREES, Naming, Place, parse_time
 from audit_search.envelopes import Message, messages, skip_reason
@@ -165,7 +165,7 @@ def hold_every_text(found: list[bytes], made: Lines) -> None:
     fates |= {position: text for position, text, _ in made.rejected}
     assert [fates[position] for position in sorted(fates)] == found
     assert len(made.ids) == len(made.checksums) == len(made.lines) == len(made.positions)
-    assert body(made.lines).count(b"\n") == 2 * len(made.lines) or not made.lines
+    assert bytes(Body(made.lines)).count(b"\n") == 2 * len(made.lines) or not made.lines
 
 
 @given(st.data())

@@ -21,7 +21,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -30,6 +30,8 @@ INDEXED: Final = 1
 DUPLICATE: Final = 2
 REJECTED: Final = 3
 RETURNED: Final = 4
+
+_BLOCK: Final = 64
 
 
 class Reply(NamedTuple):
@@ -42,10 +44,30 @@ class Reply(NamedTuple):
     reason: str = ""
 
 
+class Body:
+    """The request of some lines, with the time at which it is made written into each document.
+
+    It is handed out in blocks, because a whole body beside its lines would be the largest thing in memory.
+    """
+
+    def __init__(self, lines: Sequence[bytes]) -> None:
+        now = datetime.now(UTC)
+        self._lines = lines
+        self._end = b'%b.%03dZ"}}\n' % (now.strftime("%Y-%m-%dT%H:%M:%S").encode(), now.microsecond // 1000)
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body in parts of some hundred kilobytes."""
+        for start in range(0, len(self._lines), _BLOCK):
+            yield self._end.join([*self._lines[start : start + _BLOCK], b""])  # a sum would copy all of it once more
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.blocks())
+
+
 class Engine(Protocol):
     """What sends a request body; it answers with a Reply, whatever happens."""
 
-    def bulk(self, body: bytes, timeout: float) -> Reply: ...
+    def bulk(self, body: Body, timeout: float) -> Reply: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +156,7 @@ class BulkSender:
             left = self._deadline - time.monotonic()
             if left <= 0:
                 return _settle(numbers, result, RETURNED, cause)
-            reply = self._engine.bulk(body([lines[number] for number in numbers]), min(left, self._retries.timeout))
+            reply = self._engine.bulk(Body([lines[number] for number in numbers]), min(left, self._retries.timeout))
             result.requests += 1
             again: list[int] = []
             if reply.status in (200, 201):
@@ -212,13 +234,6 @@ class BulkSender:
             return False
         result.batch.lines[number] = line
         return True
-
-
-def body(lines: list[bytes]) -> bytes:
-    """The request of some lines, with the time at which it is sent written into each document."""
-    now = datetime.now(UTC)
-    end = b'%b.%03dZ"}}\n' % (now.strftime("%Y-%m-%dT%H:%M:%S").encode(), now.microsecond // 1000)
-    return end.join([*lines, b""])  # a sum would copy all of it once more
 
 
 def _settle(numbers: list[int], result: BatchResult, outcome: int, cause: Cause | None = None) -> None:

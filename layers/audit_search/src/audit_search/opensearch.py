@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
-from isal import igzip
+from isal import igzip, isal_zlib
 from opensearchpy import ConnectionTimeout, OpenSearch, RequestsHttpConnection, TransportError
 from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException, SSLError
 from requests_aws4auth import AWS4Auth
 
-from audit_search.bulk import Reply, throttled
+from audit_search.bulk import Body, Reply, throttled
 
 if TYPE_CHECKING:
     from audit_search.settings import Settings
@@ -40,7 +40,17 @@ class _Connection(RequestsHttpConnection):
     """RequestsHttpConnection with a compression that does not cost more than the rest of the work."""
 
     def _gzip_compress(self, body: Any) -> bytes:
-        return igzip.compress(body, 1)
+        return body if isinstance(body, _Compressed) else igzip.compress(body, 1)
+
+
+class _Compressed(bytes):
+    """A body that is compressed already."""
+
+
+def compressed(body: Body) -> bytes:
+    """The body as gzip, block by block; the same for the same body."""
+    gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
+    return _Compressed(b"".join([*map(gzip.compress, body.blocks()), gzip.flush()]))
 
 
 class _LockedAuth(AWS4Auth):  # type: ignore[misc]  # the package has no type hints
@@ -102,7 +112,7 @@ class HttpEngine:
         self._renewed: float | None = None
         self._tried_plain: float | None = None
 
-    def bulk(self, body: bytes, timeout: float) -> Reply:
+    def bulk(self, body: Body, timeout: float) -> Reply:
         """Send a bulk request. A 403 for a compressed body is tried once more in plain: some domains refuse the signature
         of compressed bodies. Where that helps, the container stays with plain bodies."""
         used = self._client
@@ -133,7 +143,7 @@ class HttpEngine:
                 return False
             return True
 
-    def _in_plain(self, used: OpenSearch, body: bytes, timeout: float) -> Reply | None:
+    def _in_plain(self, used: OpenSearch, body: Body, timeout: float) -> Reply | None:
         """The answer to the body without compression, where that is worth a try; at most once a minute while it is in vain."""
         with self._lock:
             if self._compressed:
@@ -169,11 +179,12 @@ class HttpEngine:
         return self._client.transport.perform_request("PUT", path, body=body)
 
 
-def _send(used: OpenSearch, body: bytes, timeout: float) -> Reply:
+def _send(used: OpenSearch, body: Body, timeout: float) -> Reply:
     headers = {"content-type": "application/x-ndjson"}
     try:
+        wire = compressed(body) if used.transport.get_connection().http_compress else bytes(body)
         answer = used.transport.perform_request(
-            "POST", "/_bulk", params={**_FILTER, "request_timeout": timeout}, body=body, headers=headers
+            "POST", "/_bulk", params={**_FILTER, "request_timeout": timeout}, body=wire, headers=headers
         )
     except ConnectionTimeout:
         return Reply(0, type="timeout", reason=f"no answer within {timeout:.1f} s")
