@@ -114,9 +114,10 @@ def _password(secret: str) -> str:
 
 
 def _config(connections: int) -> Config:
+    # A read that hangs must end before the seconds that a function keeps for its report are over.
     return Config(
         max_pool_connections=connections,
         connect_timeout=3,
-        read_timeout=15,
+        read_timeout=8,
         retries={"mode": "standard", "total_max_attempts": 4},
     )

@@ -39,7 +39,7 @@ class DirectGet:
         self._events: Any = s3.meta.events
         self._credentials = credentials
         self._pools = urllib3.PoolManager(
-            maxsize=connections, ca_certs=get_cert_path(verify), timeout=urllib3.Timeout(connect=3, read=15)
+            maxsize=connections, ca_certs=get_cert_path(verify), timeout=urllib3.Timeout(connect=3, read=8)
         )
         self._buckets: dict[str, tuple[str, S3SigV4Auth]] = {}
         self._seen = threading.local()

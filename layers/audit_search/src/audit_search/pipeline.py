@@ -172,6 +172,7 @@ class _Run:
         self._report = Report()
         self._batch = Batch()
         self._sending: set[Future[BatchResult]] = set()
+        self._hung = False
         self._now = pipeline.now()
         pipeline.policy.kept_from = documents.retention_day(self._now, pipeline.retention_days)
         pipeline.policy.would_filter = self._report.would_filter
@@ -195,9 +196,12 @@ class _Run:
             while self._sending:
                 self._collect(wait(self._sending, return_when=FIRST_COMPLETED).done)
         finally:
-            # What hangs must not keep the answer back: its own time-outs end it.
+            # What hangs must not keep the answer back, nor the next invocation: its own time-outs end it.
             for _, unread in opened:
                 unread.cancel()
+            if self._hung:
+                pipeline.fetching.shutdown(wait=False, cancel_futures=True)
+                pipeline.fetching = ThreadPoolExecutor(pipeline.fetchers, "fetch")
             for unsent in self._sending:
                 unsent.cancel()
         for job in report.objects:
@@ -248,6 +252,7 @@ class _Run:
             if OUTCOMES[error.code] is Action.QUARANTINE:
                 self._hold(job, Entry(None, None, error.code, error.reason))
         except FutureTimeoutError:
+            self._hung = True
             job.error = _over("S3 had not answered when the time for this object was over")
         except Exception as error:
             job.error = _internal(f"after {job.counts.read:,} records", error)
