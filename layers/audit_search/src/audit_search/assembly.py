@@ -67,7 +67,8 @@ def assemble(environ: Mapping[str, str]) -> Container:
     session = boto3.Session()
     s3 = session.client("s3", config=_config(settings.object_fetchers + 2))
     credentials = session.get_credentials()
-    direct = DirectGet(s3, credentials, settings.object_fetchers) if credentials else None
+    bundle = environ.get("AWS_CA_BUNDLE", "")
+    direct = DirectGet(s3, credentials, settings.object_fetchers, bundle=bundle) if credentials else None
     engine = HttpEngine(settings, lambda: authentication(settings, session))
     return Container(
         settings=settings,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _DOTS: Final = frozenset((".", ".."))
+_ENOUGH: Final = 5
 _EVENT: Final = "before-send.s3.GetObject"
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([a-z0-9-]+)/s3/aws4_request")
 
@@ -35,15 +36,16 @@ _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([a-z0-9-]+)/s3/aws4_request")
 class DirectGet:
     """Sends GETs for an S3 client whose requests are signed with `credentials`; one instance serves several threads."""
 
-    def __init__(self, s3: S3Client, credentials: Any, connections: int, *, verify: bool = True) -> None:
+    def __init__(self, s3: S3Client, credentials: Any, connections: int, *, bundle: str = "") -> None:
         self._events: Any = s3.meta.events
         self._credentials = credentials
         self._pools = urllib3.PoolManager(
-            maxsize=connections, ca_certs=get_cert_path(verify), timeout=urllib3.Timeout(connect=3, read=8)
+            maxsize=connections, ca_certs=bundle or get_cert_path(True), timeout=urllib3.Timeout(connect=3, read=8)
         )
         self._buckets: dict[str, tuple[str, S3SigV4Auth]] = {}
         self._seen = threading.local()
         self._off = bool(getproxies())
+        self._failures = 0
         self._events.register(_EVENT, self._remember)
 
     def get(self, ref: ObjectRef) -> urllib3.BaseHTTPResponse | None:
@@ -70,7 +72,11 @@ class DirectGet:
                 decode_content=False,  # CloudTrail's objects say Content-Encoding: gzip, and inflating is bounded elsewhere
             )
         except (urllib3.exceptions.HTTPError, BotoCoreError, ClientError, OSError, ValueError):
+            # What fails again and again (a certificate that only the client knows) is not worth a try for each object.
+            self._failures += 1
+            self._off = self._off or self._failures >= _ENOUGH
             return None
+        self._failures = 0
         if answer.status == 200 and "content-length" in answer.headers and "last-modified" in answer.headers:
             return answer
         answer.drain_conn()
