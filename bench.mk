@@ -1,5 +1,11 @@
-# What an event costs: a report, not a test. On the Python that the function runs on.
-.PHONY: bench
+# What an event costs: reports, not tests. On the Python that the function runs on.
+.PHONY: bench bench-coldstart
+
+BENCH_RUN := PYTHONPATH=layers/audit_search/src $(TOOLS)/bench/bin/python -m
 
 bench: $(TOOLS)/bench/.ready ## CPU, memory and requests per event, beside what people would use instead
-	@PYTHONPATH=layers/audit_search/src $(TOOLS)/bench/bin/python -m benchmarks.run $(BENCH)
+	@$(BENCH_RUN) benchmarks.run $(BENCH)
+
+bench-coldstart: $(TOOLS)/bench/.ready $(TOOLS)/runtime/.ready ## import and first event of the built artefact
+	@$(MAKE) --no-print-directory build ARCHITECTURE=$$(uname -m | sed 's/aarch64/arm64/') BUILD_DIR=.cache/coldstart >&2
+	@$(BENCH_RUN) benchmarks.coldstart .cache/coldstart $(TOOLS)/runtime/bin/python
