@@ -48,14 +48,15 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What a reader has: an AWS account (a stand-in), an engine, and sam."""
-    home = tmp_path_factory.mktemp("home")
     tools_ready()
+    # The reader's own environment, without what this run of the tests has put into it, and without an account.
+    ours = ("MAKE", "MFLAGS", "PYTEST", "PYTHONPATH", "VIRTUAL_ENV", "AWS_", "OPENSEARCH_")
+    reader = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     with OsmemServer.start() as engine, Ministack(tmp_path_factory.mktemp("aws")) as aws:
         yield {
+            **reader,
             "PATH": f"{clone / '.tools/sam/bin'}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(home),
-            # The tools come from the cache that the first installation made, and a `make test` in here is not this again.
-            **{name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "UV_", "PYENV_", "JAVA_"))},
+            "__SAM_CLI_APP_DIR": str(tmp_path_factory.mktemp("sam")),
             "PYTHON313": python313(),
             "SAM_CLI_TELEMETRY": "0",
             "AUDIT_SEARCH_IN_README": "1",
