@@ -31,8 +31,8 @@ from audit_search.rebuild import (
     MAX_DEPTH,
     MAX_TERM,
     Built,
+    Notes,
     Rejection,
-    _Notes,
     build,
     depth,
     dump,
@@ -156,7 +156,7 @@ class Splices:
         fields: dict[str, object] = {}
         ct = b""
         if value is not None:
-            notes = _Notes()
+            notes = Notes()
             flatten(self._name, value, FLATTENED[self._name], fields, notes)
             if notes.wrapped or notes.truncated or notes.unexpected:
                 return None

@@ -71,7 +71,9 @@ class Built:
 
 
 @dataclass(slots=True)
-class _Notes:
+class Notes:
+    """What had to be done to a record so that an engine takes it, by path; it goes into `ct`."""
+
     truncated: list[str] = field(default_factory=list)
     wrapped: list[str] = field(default_factory=list)
     unexpected: dict[str, Any] = field(default_factory=dict)
@@ -95,7 +97,7 @@ def build(text: bytes, place: Place, position: int, naming: Naming, mode: str, *
 
     `refused` marks a second try, after the engine did not take the first.
     """
-    notes = _Notes()
+    notes = Notes()
     try:
         record = load(text, notes.deep)
     except (ValueError, RecursionError) as error:
@@ -202,7 +204,7 @@ def _cap_depth(text: bytes, deep: list[str]) -> bytes:
     return b"".join(pieces)
 
 
-def _field(key: str, value: Any, source: dict[str, Any], notes: _Notes) -> None:
+def _field(key: str, value: Any, source: dict[str, Any], notes: Notes) -> None:
     if key in KEYWORDS:
         if value is not None:
             source[key] = _keyword(key, value, notes)
@@ -232,7 +234,7 @@ def _field(key: str, value: Any, source: dict[str, Any], notes: _Notes) -> None:
             notes.unexpected[short] = _tree(value, short, notes)
 
 
-def _keyword(path: str, value: Any, notes: _Notes) -> Any:
+def _keyword(path: str, value: Any, notes: Notes) -> Any:
     if isinstance(value, str):
         return _text(path, value, notes)
     if isinstance(value, (bool, int, float)):
@@ -243,7 +245,7 @@ def _keyword(path: str, value: Any, notes: _Notes) -> Any:
     return _json_text(path, value, notes)
 
 
-def _text(path: str, value: str, notes: _Notes) -> str:
+def _text(path: str, value: str, notes: Notes) -> str:
     if notes.deep and value.startswith(_MARK):
         number = value[len(_MARK) :]
         # A record may hold such a text itself.
@@ -258,7 +260,7 @@ def _text(path: str, value: str, notes: _Notes) -> str:
     return value
 
 
-def _json_text(path: str, value: Any, notes: _Notes) -> str:
+def _json_text(path: str, value: Any, notes: Notes) -> str:
     return _text(path, dump(_tree(value, path, notes)), notes)
 
 
@@ -266,7 +268,7 @@ def _utf8_cut(value: str, size: int) -> str:
     return value.encode()[:size].decode("utf-8", "ignore")
 
 
-def _subtree(path: str, value: Any, notes: _Notes) -> Any:
+def _subtree(path: str, value: Any, notes: Notes) -> Any:
     """A flat_object takes objects and lists of objects; anything else would vanish from search without a word."""
     if isinstance(value, dict) or (isinstance(value, list) and value and all(isinstance(item, dict) for item in value)):
         return _tree(value, path, notes)
@@ -274,7 +276,7 @@ def _subtree(path: str, value: Any, notes: _Notes) -> Any:
     return {"value": _tree(value, f"{path}.value", notes)}
 
 
-def _tree(value: Any, path: str, notes: _Notes, lists: int = MAX_DEPTH) -> Any:
+def _tree(value: Any, path: str, notes: Notes, lists: int = MAX_DEPTH) -> Any:
     """A value that an engine takes; more than `lists` lists inside each other become JSON text."""
     if isinstance(value, str):
         return _text(path, value, notes)
@@ -295,12 +297,12 @@ def _tree(value: Any, path: str, notes: _Notes, lists: int = MAX_DEPTH) -> Any:
     return value
 
 
-def _shallow(value: Any, notes: _Notes) -> Any:
+def _shallow(value: Any, notes: Notes) -> Any:
     """A value for text: the marks of what lay too deep are left out."""
     return json.loads(json.dumps(value).replace(json.dumps(_MARK)[1:-1], ""))
 
 
-def _key(key: str, path: str, notes: _Notes) -> str:
+def _key(key: str, path: str, notes: Notes) -> str:
     key = _clean(key)
     if len(key.encode()) <= MAX_KEY:
         return key
@@ -308,13 +310,13 @@ def _key(key: str, path: str, notes: _Notes) -> str:
     return f"{_utf8_cut(key, MAX_KEY)}~{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
-def flatten(path: str, value: Any, inner: object, source: dict[str, Any], notes: _Notes | None = None) -> None:
+def flatten(path: str, value: Any, inner: object, source: dict[str, Any], notes: Notes | None = None) -> None:
     """Put the leaves of an object into `source` under dotted names, as deep as the field table goes.
 
     Objects that the table does not name stay whole under their dotted name. A value that should be an object and is not
     becomes `<path>.value`.
     """
-    notes = notes or _Notes()
+    notes = notes or Notes()
     if not isinstance(value, dict):
         notes.wrap(path)
         source[f"{path}.value"] = _keyword(f"{path}.value", value, notes)
@@ -337,7 +339,7 @@ def flatten(path: str, value: Any, inner: object, source: dict[str, Any], notes:
             source[f"{path}.{key}"] = _keyword(f"{path}.{key}", item, notes)
 
 
-def _resources(value: Any, notes: _Notes) -> list[Any]:
+def _resources(value: Any, notes: Notes) -> list[Any]:
     resources = []
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, dict):
