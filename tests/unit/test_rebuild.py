@@ -13,7 +13,7 @@ from story import hostile
 
 from audit_search.cloudtrail import line_of, text_of
 from audit_search.documents import FLAT_LEAVES, KEYWORDS, TREES, Naming, Place
-from audit_search.rebuild import MAX_DEPTH, MAX_TERM, Built, Rejection, build, depth, dump, identity_notes, load
+from audit_search.rebuild import MAX_DEPTH, MAX_TERM, Built, Rejection, build, depth, dump, load
 from tests.support import engine_limits
 from tests.support.aws import record
 from tests.support.aws import text_of as written
@@ -174,8 +174,6 @@ def test_each_kind_of_caller_has_a_short_and_a_full_name(identity: Any, caller: 
     """`ct.caller` is what a person reads, `ct.identity` the most exact name; what is no identity has neither."""
     found = ct({"eventID": "1", "userIdentity": identity})
     assert (found.get("caller"), found.get("identity")) == (caller, full)
-    if isinstance(identity, dict):
-        assert identity_notes(identity) == {k: found[k] for k in ("identity", "caller") if k in found}
 
 
 @pytest.mark.parametrize(

@@ -16,15 +16,15 @@ from __future__ import annotations
 import base64
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from isal import isal_zlib
 
 from audit_search.accounting import Counts
-from audit_search.documents import EARLIEST, FLATTENED, Naming, Place, is_day, latest
+from audit_search.documents import EARLIEST, FLAT_LEAVES, FLATTENED, Naming, Place, is_day, latest
 from audit_search.exclusions import Rule
 from audit_search.rebuild import (
     INSTANCE_TYPE_EVENTS,
@@ -126,16 +126,40 @@ _TIME = re.compile(r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ", re.ASCII).fullmatch
 _EXPIRED: Final = b""
 
 
-@dataclass(frozen=True, slots=True)
-class _Spliced:
+class _Spliced(NamedTuple):
     """The flattened form of an object inside a record: what stands in its place, what `ct` says of it, and its fields."""
 
-    fields: bytes = b""
-    ct: bytes = b""
-    values: dict[str, object] = field(default_factory=dict)
+    fields: bytes
+    ct: bytes
+    values: dict[str, object]
 
 
-_NOBODY: Final = _Spliced()
+_NOBODY: Final = _Spliced(b"", b"", {})
+
+
+_Table = dict[str, "str | _Table"]
+
+
+def _table(path: str, inner: object) -> _Table:
+    """The dotted names of an object's leaves by their keys, and the tables of the objects inside it."""
+    table: _Table = {name.removeprefix(f"{path}."): name for name in FLAT_LEAVES if name.rpartition(".")[0] == path}
+    if isinstance(inner, Mapping):
+        table |= {key: _table(f"{path}.{key}", below) for key, below in inner.items()}
+    return table
+
+
+def _flat(value: dict[str, object], table: _Table, fields: dict[str, object]) -> bool:
+    """Flatten what nearly every identity is: known names, short texts. False for anything else."""
+    for key, item in value.items():
+        target = table.get(key)
+        if type(item) is str and type(target) is str and len(item) < 1_024:
+            fields[target] = item
+        elif type(item) is dict and type(target) is dict:
+            if not _flat(item, target, fields):
+                return False
+        elif item is not None:
+            return False
+    return True
 
 
 class Splices:
@@ -144,6 +168,7 @@ class Splices:
     def __init__(self, name: str, size: int = 8 << 20) -> None:
         self._name = name
         self._room = self._size = size
+        self._table = _table(name, FLATTENED[name])
         self._known: dict[bytes, _Spliced] = {}
         self.get: Callable[[bytes], _Spliced | None] = self._known.get
 
@@ -156,11 +181,13 @@ class Splices:
         fields: dict[str, object] = {}
         ct = b""
         if value is not None:
-            notes = Notes()
-            flatten(self._name, value, FLATTENED[self._name], fields, notes)
-            if notes.wrapped or notes.truncated or notes.unexpected:
-                return None
-            who = identity_notes(value) if self._name == "userIdentity" else {}
+            if not (isinstance(value, dict) and _flat(value, self._table, fields)):
+                fields.clear()
+                notes = Notes()
+                flatten(self._name, value, FLATTENED[self._name], fields, notes)
+                if notes.wrapped or notes.truncated or notes.unexpected:
+                    return None
+            who = identity_notes(fields) if self._name == "userIdentity" else {}
             ct = _encode(who)[1:-1] + b"," if who else b""
         # An empty object leaves its name with nothing behind it: the commas around it stay right.
         written = _encode(fields or {self._name: None})[1:-1]

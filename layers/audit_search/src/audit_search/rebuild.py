@@ -113,7 +113,7 @@ def build(text: bytes, place: Place, position: int, naming: Naming, mode: str, *
     identity, event_id = _identity_of(record, text)
     if event_id is not None:
         source["eventID"] = event_id
-    ct |= identity_notes(record.get("userIdentity"))
+    ct |= identity_notes({name: value for name, value in source.items() if name not in notes.wrapped})
     ct |= promoted(record)
     raw = text.decode("utf-8", "replace")
     try:
@@ -160,7 +160,7 @@ def _number(text: str) -> float | str:
 
 
 def _clean(text: str) -> str:
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def depth(text: bytes) -> int:
@@ -390,30 +390,27 @@ def _identity_of(record: Mapping[str, Any], text: bytes) -> tuple[str, str | Non
     return "sha256-" + hashlib.sha256(text).hexdigest(), None
 
 
-def identity_notes(identity: Any) -> dict[str, str]:
-    """`identity` (the most exact name of who called) and `caller` (the short one a person reads), where they are known."""
-    if not isinstance(identity, dict):
-        return {}
+def identity_notes(fields: Mapping[str, Any]) -> dict[str, str]:
+    """`identity` (the most exact name of who called) and `caller` (the short one a person reads), where they are known,
+    from the flattened fields of a document."""
 
-    def text(*path: str) -> str:
-        value: Any = identity
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
+    def text(name: str) -> str:
+        value = fields.get(f"userIdentity.{name}")
         return _clean(value)[:1_024] if isinstance(value, str) else ""
 
     arn, principal, kind = text("arn"), text("principalId"), text("type")
     notes = {}
-    full = arn or principal or text("onBehalfOf", "userId") or text("invokedBy") or text("accountId")
+    full = arn or principal or text("onBehalfOf.userId") or text("invokedBy") or text("accountId")
     if full:
         notes["identity"] = full
     if kind == "Root":
         short = "root"
     elif kind == "AssumedRole":
         session = arn.rpartition("/")[2] if "/" in arn else principal.rpartition(":")[2]
-        role = text("sessionContext", "sessionIssuer", "userName") or (arn.split("/")[-2] if arn.count("/") >= 2 else "")
+        role = text("sessionContext.sessionIssuer.userName") or (arn.split("/")[-2] if arn.count("/") >= 2 else "")
         short = "/".join(part for part in (role, session) if part)
     else:
-        short = text("userName") or text("onBehalfOf", "userId") or text("invokedBy") or arn.rpartition("/")[2] or principal
+        short = text("userName") or text("onBehalfOf.userId") or text("invokedBy") or arn.rpartition("/")[2] or principal
     if short or full:
         notes["caller"] = short or full
     return notes
