@@ -185,7 +185,7 @@ class Splices:
                 fields.clear()
                 notes = Notes()
                 flatten(self._name, value, FLATTENED[self._name], fields, notes)
-                if notes.wrapped or notes.truncated or notes.unexpected:
+                if notes.wrapped or notes.truncated or notes.unexpected or depth(text) > MAX_DEPTH // 2:
                     return None
             who = identity_notes(fields) if self._name == "userIdentity" else {}
             ct = _encode(who)[1:-1] + b"," if who else b""
@@ -263,7 +263,6 @@ class DocumentBuilder:
                 or b"\n" in text  # between two tokens: in a bulk request it would end the document and begin the next action
                 or not 2 < len(event_id) < 512
                 or event_id[0] != 0x22
-                or (text.count(b"{") + text.count(b"[") > MAX_DEPTH and depth(text) > MAX_DEPTH)
             ):
                 self._exact(text, position, result)
                 continue
@@ -302,6 +301,15 @@ class DocumentBuilder:
                     self._exact(text, position, result)
                     continue
                 tls = splice
+            one, two = who.fields, tls.fields
+            if tls_begin < begin:
+                begin, end, tls_begin, tls_end, one, two = tls_begin, tls_end, begin, end, two, one
+            before, between, behind = text[:begin], text[end:tls_begin], text[tls_end:-1]
+            # Too deep is only what has as many brackets; what was spliced is known to be shallow.
+            brackets = between.count(b"{") + between.count(b"[") + before.count(b"{") + before.count(b"[")
+            if brackets + len(behind) > MAX_DEPTH and depth(text) > MAX_DEPTH:
+                self._exact(text, position, result)
+                continue
             if rules and self._rules(_values(record, who, tls)):
                 self._counts.filtered += 1
                 continue
@@ -315,20 +323,17 @@ class DocumentBuilder:
                 promoted = _promoted(record)
             else:
                 promoted = _FAILURE if record.errorCode or record.errorMessage else _SUCCESS
-            one, two = who.fields, tls.fields
-            if tls_begin < begin:
-                begin, end, tls_begin, tls_end, one, two = tls_begin, tls_end, begin, end, two, one
             lines.append(
                 b"".join(
                     (
                         action,
                         event_id,
                         b"}}\n",
-                        text[:begin],
+                        before,
                         one,
-                        text[end:tls_begin],
+                        between,
                         two,
-                        text[tls_end:-1],
+                        behind,
                         b',"raw":',
                         escaped,
                         ct,
