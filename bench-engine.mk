@@ -1,0 +1,5 @@
+# What an event costs the engine: a report, not a test. On a real node (needs Java and Maven), about a quarter of an hour.
+.PHONY: bench-engine
+
+bench-engine: $(READY) ## CPU, bytes and search times of the engine, for our template and for what people would use instead
+	@$(BIN)/python -m benchmarks.engine $(BENCH)
