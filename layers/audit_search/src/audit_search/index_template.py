@@ -47,7 +47,7 @@ def body(
     lean: bool = False,
 ) -> dict[str, Any]:
     """The template for a prefix. `simple` analyses `raw` by the built-in analyzer: for engines that ignore tokenizers.
-    `lean` does not index the sub-trees by path: they are found through `raw` alone, for a quarter less to store."""
+    `lean` does not index the sub-trees by path: they are found through `raw` alone, for a sixth to a quarter less to store."""
     template = copy.deepcopy(definition())
     template["index_patterns"] = [f"{prefix}{TRAIL}-2*"]
     template["template"]["aliases"] = {name(prefix): {}}
