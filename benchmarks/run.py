@@ -225,6 +225,7 @@ def main() -> None:
                         f"| {events:,} | {sizes[number] / 1e6:,.0f} | {median(one, 'cpu', 1e6 / events)} | {median(one, 'rss_mb')} |"
                     )
                 report.append("")
+    report += ["## The naive handler", "", "```python", (ROOT / "benchmarks" / "naive.py").read_text("utf-8").rstrip(), "```", ""]
     print("\n".join(report))
     if options.only is None:
         (ROOT / "benchmarks" / "report.md").write_text("\n".join(report), "utf-8")
