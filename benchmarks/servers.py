@@ -44,6 +44,7 @@ class _Handler(socketserver.StreamRequestHandler):
             self.answer(method, path.partition("?")[0], headers, body)
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        """Answer one request: the part in which the S3 and the sink differ, which each of them defines."""
         raise NotImplementedError(method)
 
     def send(self, body: bytes, kind: str, extra: str = "", status: str = "200 OK") -> None:
