@@ -9,3 +9,8 @@ bench: $(TOOLS)/bench/.ready ## CPU, memory and requests per event, beside what 
 bench-coldstart: $(TOOLS)/bench/.ready $(TOOLS)/runtime/.ready ## import and first event of the built artefact
 	@$(MAKE) --no-print-directory build ARCHITECTURE=$$(uname -m | sed 's/aarch64/arm64/') BUILD_DIR=.cache/coldstart >&2
 	@$(BENCH_RUN) benchmarks.coldstart .cache/coldstart $(TOOLS)/runtime/bin/python
+
+# Nothing is measured here: formulas over the reports' figures and a list of prices.
+.PHONY: cost
+cost: $(READY) ## what a month costs: COST="--events 5e6 --retention-days 365 --lean"
+	@$(BIN)/python -m benchmarks.cost $(COST)

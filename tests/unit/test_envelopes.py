@@ -477,3 +477,18 @@ def test_an_object_is_named_as_people_write_it() -> None:
     """A reference reads as an S3 URL, with its version where it has one."""
     assert str(ObjectRef("b", "a b/ü")) == "s3://b/a b/ü"
     assert str(ObjectRef("b", "k", "v1")) == "s3://b/k?versionId=v1"
+
+
+def test_what_lambda_gave_up_is_read_when_it_comes_again() -> None:
+    """The record of a failed direct event, taken from the dead-letter queue, names the objects of the event in it."""
+    failed = {
+        "version": "1.0",
+        "timestamp": "2026-11-03T08:30:00.000Z",
+        "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+        "requestPayload": s3_event(Stored("trail-bucket", FIRST, 10)),
+        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+        "responsePayload": {"errorType": "ReturnedError"},
+    }
+    (message,) = messages(sqs_event(failed))
+    assert [(ref.bucket, ref.key) for ref in message.objects] == [("trail-bucket", FIRST)]
+    assert message.error is None

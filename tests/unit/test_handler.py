@@ -592,6 +592,7 @@ def test_the_metrics_say_what_happened(aws: Aws, endpoint: BulkEndpoint, make: M
         "RecordsFiltered": 1,
         "RecordsQuarantined": 1,
         "RecordsReturned": 1,
+        "Quarantined": 2,
         "ObjectsRead": 2,
         "ObjectsSkipped": 0,
         "ObjectsFailed": 1,
@@ -603,6 +604,17 @@ def test_the_metrics_say_what_happened(aws: Aws, endpoint: BulkEndpoint, make: M
     (blob,) = [json.loads(line) for line in function.output if "_aws" in line]
     assert blob["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "AuditSearch"
     assert blob["service"] == "cloudtrail"
+
+
+def test_metrics_of_two_stacks_do_not_mix(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name that the template gives the function is the dimension of its metrics and stands in its log."""
+    monkeypatch.setattr(app, "_observer", None)
+    function = make(POWERTOOLS_SERVICE_NAME="acme-cloudtrail")
+    function(sqs_event({"Event": "s3:TestEvent", "Bucket": "b"}))
+    monkeypatch.setattr(app, "_observer", None)
+    (blob,) = [json.loads(line) for line in function.output if "_aws" in line]
+    assert blob["service"] == "acme-cloudtrail"
+    assert {line["service"] for line in function.logged} == {"acme-cloudtrail"}
 
 
 def test_metrics_are_those_of_one_invocation(aws: Aws, function: Function) -> None:

@@ -2,12 +2,13 @@
 
 Every envelope is recognised by its content, never by configuration, and may be mixed with any other in one event:
 S3 notifications (direct, in SQS, in SNS, in SNS in SQS, raw SNS in SQS), EventBridge `Object Created` (direct and in
-SQS) and CloudTrail's own SNS message.
+SQS), CloudTrail's own SNS message, and what Lambda makes of a direct event that failed: an event in its record of the failure.
 
 S3 form-encodes the keys in its notifications; EventBridge and CloudTrail do not.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/configure-sns-notifications-for-cloudtrail.html
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ def _collect(payload: Any, message: Message) -> None:
         case {"messageType": str(kind)}:
             # Control Tower's aggregated topic carries AWS Config's stream beside CloudTrail's notifications.
             message.skipped.append(Skipped("AWS Config message", kind))
+        case {"requestContext": {}, "requestPayload": {**wrapped}}:
+            _collect(wrapped, message)  # what Lambda put into the dead-letter queue, sent to the queue again
         case {"s3Bucket": str(bucket), "s3ObjectKey": [*keys]} if all(isinstance(key, str) for key in keys):
             for key in keys:
                 _add(ObjectRef(bucket, key), message)

@@ -6,6 +6,8 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from aws_lambda_powertools import Logger, Metrics
@@ -20,6 +22,9 @@ class Observer:
     """Writes the logs and metrics of one function."""
 
     def __init__(self, service: str) -> None:
+        """`service` names the function in logs and metrics, unless POWERTOOLS_SERVICE_NAME does: two stacks of one account
+        must not add their metrics up."""
+        service = os.environ.get("POWERTOOLS_SERVICE_NAME") or service
         self.logger = Logger(service=service)
         self._metrics = Metrics(namespace=NAMESPACE, service=service)
 
@@ -40,6 +45,18 @@ class Observer:
                 },
             )
         self._count(report, now)
+
+    def digests(self, ages: Mapping[str, float | None]) -> None:
+        """The age in seconds of each bucket's newest digest; the metric is the oldest of them, and absent where one has none."""
+        for bucket, age in ages.items():
+            if age is None:
+                self.problem("no digest of today or yesterday", f"bucket {bucket}: is log file validation on, and the trail too?")
+            else:
+                self.logger.info("newest digest", extra={"bucket": bucket, "age_seconds": round(age)})
+        known = [age for age in ages.values() if age is not None]
+        if known and len(known) == len(ages):
+            self._metrics.add_metric(name="DigestAge", unit=MetricUnit.Seconds, value=max(known))
+            self._metrics.flush_metrics()
 
     def problem(self, what: str, reason: str) -> None:
         """Something that an operator has to mend."""
@@ -81,6 +98,7 @@ class Observer:
             ("RecordsFiltered", counts.filtered),
             ("RecordsQuarantined", counts.quarantined),
             ("RecordsReturned", counts.returned),
+            ("Quarantined", counts.quarantined + report.quarantined_objects),
             ("ObjectsRead", len(report.objects)),
             ("ObjectsSkipped", report.skipped_objects),
             ("ObjectsFailed", report.failed_objects),

@@ -83,6 +83,11 @@ class Report:
     requests: int = 0
 
     @property
+    def quarantined_objects(self) -> int:
+        """Objects that could never be read to their end: their pointers are in quarantine, and their messages are done."""
+        return sum(report.error is not None and not report.must_return for report in self.objects)
+
+    @property
     def failed_objects(self) -> int:
         """Objects that could not be read to their end, whatever happened to their messages."""
         return sum(report.error is not None for report in self.objects)
