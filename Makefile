@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint test-fast test-engine test-packaging test-readme clean
+.PHONY: help setup cli test lint test-fast test-engine test-packaging test-readme clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(READY) ## make the virtual environment (.venv)
+
+cli: $(READY) ## the command audit-search, in .venv/bin
+	@$(BIN)/audit-search --version
 
 # A .venv of another place (a copied folder) or of a Python that is gone is made anew. Installing says nothing on stdout.
 $(READY): requirements-dev.txt pyproject.toml

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ast
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from audit_search.settings import Settings
-from tests.support.building import ROOT
+from audit_search.domain_settings import DomainSettings
+from audit_search.settings import Settings, WatchSettings
+from tests.support.building import ROOT, TEMPLATE
 
 REQUIRED = {
     "OPENSEARCH_ENDPOINT": "https://search-audit.eu-central-1.es.amazonaws.com",
@@ -18,6 +19,12 @@ REQUIRED = {
     "QUARANTINE_BUCKET": "quarantine-bucket",
 }
 """The settings that have no default."""
+
+ALARMS = {"Fn::If": ["MakesAlarmTopic", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn"}]}
+"""Where people hear of what happened."""
+
+POWERTOOLS = "POWERTOOLS_SERVICE_NAME"
+"""Read by the library that writes logs and metrics, not by settings of ours."""
 
 
 def resources(template: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -30,22 +37,51 @@ def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
     """Every policy statement with the name of its resource; the ones behind a condition too."""
     for name, resource in template["Resources"].items():
         properties = resource["Properties"]
-        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        own = properties.get("Policies", []) if resource["Type"] == "AWS::IAM::Role" else []
+        documents = [policy["PolicyDocument"] for policy in own]
         documents += [properties[key] for key in ("PolicyDocument", "AssumeRolePolicyDocument") if key in properties]
         for document in documents:
-            for statement in document["Statement"]:
+            for statement in (json.loads(document["Fn::Sub"]) if "Fn::Sub" in document else document)["Statement"]:
                 for choice in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
                     if choice != {"Ref": "AWS::NoValue"}:
                         yield name, choice
+
+
+def access_policy(template: dict[str, Any]) -> list[Any]:
+    """The statements of the domain's access policy, with their conditions."""
+    found: list[Any] = template["Resources"]["Domain"]["Properties"]["AccessPolicies"]["Statement"]
+    return found
 
 
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def environment(template: dict[str, Any]) -> dict[str, Any]:
-    variables: dict[str, Any] = template["Resources"]["CloudTrailFunction"]["Properties"]["Environment"]["Variables"]
-    return variables
+def environment(template: dict[str, Any], function: str = "CloudTrailFunction") -> dict[str, Any]:
+    variables: dict[str, Any] = template["Resources"][function]["Properties"]["Environment"]["Variables"]
+    return {name: value for name, value in variables.items() if name != POWERTOOLS}
+
+
+class Recorder(dict[str, str]):
+    """An environment that keeps which variables were asked for."""
+
+    asked: set[str]
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.asked = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dict does."""
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def read_by(settings: Callable[[Mapping[str, str]], object], **values: str) -> set[str]:
+    """The variables that some settings read."""
+    recorder = Recorder({**REQUIRED, **values})
+    settings(recorder)
+    return recorder.asked
 
 
 def test_every_parameter_is_described_constrained_and_grouped(template: dict[str, Any]) -> None:
@@ -54,6 +90,7 @@ def test_every_parameter_is_described_constrained_and_grouped(template: dict[str
     grouped = [parameter for group in interface["ParameterGroups"] for parameter in group["Parameters"]]
     assert sorted(grouped) == sorted(template["Parameters"])
     free = {"OpenSearchUsername"}  # any name is a user's name
+    assert len(grouped) == len(set(grouped))
     for name, parameter in template["Parameters"].items():
         assert re.fullmatch(r"\w.{20,}\.", parameter["Description"]), name
         assert name in free or {"AllowedValues", "AllowedPattern", "MinValue"} & set(parameter), name
@@ -97,6 +134,30 @@ def test_every_default_passes_its_own_constraint(template: dict[str, Any]) -> No
         ("IndexPrefix", "acme-", "Acme-"),
         ("ExclusionRules", '[{"eventSource": "kms.amazonaws.com"}]', "none"),
         ("TrailBucketAccount", "123456789012", "1234"),
+        ("OrganizationId", "o-a1b2c3d4e5", "a1b2c3d4e5"),
+        ("TrailPrefix", "security/trail", "security/trail/"),
+        ("TrailPrefix", "o-a1b2c3d4e5", "/security"),
+        ("DomainAdminRoleArn", "arn:aws:iam::123456789012:role/admins/domain-admin", "arn:aws:iam::123456789012:user/admin"),
+        ("DomainName", "audit-search", "Audit"),
+        ("DataNodeType", "r7g.large.search", "r7g.large"),
+        ("DomainKmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:key/1234abcd", "alias/domain"),
+        ("AdminEmail", "alice@example.com", "alice"),
+        ("AlarmEmail", "alice@example.com", "alice@example"),
+        ("SamlEntityId", "https://idp.example.com/saml", "a b"),
+        ("SamlMetadata", "<EntityDescriptor/>", "https://idp.example.com/metadata"),
+        ("SamlAdminRole", "Domain Admins", "admins,others"),
+        ("SamlAnalystRole", "Analysts", "a'b"),
+        ("SamlRolesKey", "http://schemas.xmlsoap.org/claims/Group", "a b"),
+        ("AllowedCidrs", "198.51.100.0/24", "198.51.100.1"),
+        ("AdminRoleArns", "arn:aws:iam::123456789012:role/admin", "arn:aws:sts::123456789012:assumed-role/admin/alice"),
+        ("AnalystRoleArns", "arn:aws:iam::123456789012:role/analyst", "analyst"),
+        ("VpcId", "vpc-0a1b2c3d4e5f60718", "0a1b2c3d"),
+        ("VpcSubnetIds", "subnet-0a1b2c3d4e5f60718", "vpc-0a1b2c3d4e5f60718"),
+        ("VpcRouteTableIds", "rtb-0a1b2c3d4e5f60718", "rt-1"),
+        ("DomainSecurityGroupId", "sg-0a1b2c3d4e5f60718", "default"),
+        ("RefreshInterval", "30s", "30"),
+        ("Replicas", "fit", "-1"),
+        ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:ops", "ops"),
     ],
 )
 def test_parameters_take_what_is_right_and_nothing_else(
@@ -110,9 +171,29 @@ def test_parameters_take_what_is_right_and_nothing_else(
 
 def test_the_environment_is_the_settings(template: dict[str, Any]) -> None:
     """Every variable that the settings read is set by the template, and it sets no other."""
-    source = ast.parse((ROOT / "layers/audit_search/src/audit_search/settings.py").read_text("utf-8"))
-    texts = {node.value for node in ast.walk(source) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    assert set(environment(template)) == {text for text in texts if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", text)}
+    assert set(environment(template)) == read_by(Settings.from_env)
+    assert set(environment(template, "WatchFunction")) == read_by(WatchSettings.from_env)
+    assert environment(template, "SetupFunction") == {}
+
+
+def test_the_properties_of_the_set_up_are_its_settings(template: dict[str, Any]) -> None:
+    """What the custom resource says is what the set-up reads; the layer among it makes changed definitions run it again."""
+    properties = dict(template["Resources"]["DomainSetup"]["Properties"])
+    assert properties.pop("ServiceToken") == {"Ref": "SetupFunction.Alias"}
+    assert properties.pop("Definitions") == {"Ref": "AuditSearchLayer"}
+    timeout = template["Resources"]["SetupFunction"]["Properties"]["Timeout"]
+    assert timeout < properties.pop("ServiceTimeout") <= 3_600
+    assert set(properties) == read_by(DomainSettings.from_env, REPLICAS="1")
+
+
+def test_each_function_names_its_logs_and_metrics_after_the_stack(template: dict[str, Any]) -> None:
+    """Two stacks of one account and region do not add their metrics up, nor share a log."""
+    for name, function in resources(template, "AWS::Serverless::Function").items():
+        variables = function["Properties"]["Environment"]["Variables"]
+        suffix = name.removesuffix("Function").lower()
+        assert variables[POWERTOOLS] == {"Fn::Sub": "${AWS::StackName}-" + suffix}
+        group = template["Resources"][f"{name}Logs"]["Properties"]["LogGroupName"]
+        assert group == {"Fn::Sub": "/aws/lambda/${AWS::StackName}-" + suffix}
 
 
 def test_defaults_of_the_template_are_the_defaults_of_the_settings(template: dict[str, Any]) -> None:
@@ -121,7 +202,8 @@ def test_defaults_of_the_template_are_the_defaults_of_the_settings(template: dic
     for name, value in environment(template).items():
         named = value.get("Ref") if isinstance(value, dict) else None
         parameter = template["Parameters"].get(named, {"Default": value})
-        values[name] = str(parameter["Default"]) if isinstance(parameter.get("Default"), str | int) else REQUIRED[name]
+        default = parameter.get("Default") if name not in REQUIRED else None
+        values[name] = str(default) if isinstance(default, str | int) else REQUIRED[name]
     assert Settings.from_env(values) == Settings.from_env(REQUIRED)
 
 
@@ -157,39 +239,119 @@ def test_an_outage_does_not_fill_the_dead_letter_queue(template: dict[str, Any])
 
 def test_a_change_in_a_layer_alone_reaches_the_alias(template: dict[str, Any]) -> None:
     """Layers publish a version of their functions, and the alias follows every property of the function."""
+    assert template["Globals"]["Function"]["AutoPublishAlias"] == "live"
     for layer in resources(template, "AWS::Serverless::LayerVersion").values():
         assert layer["Properties"]["PublishLambdaVersion"] is True
     for function in resources(template, "AWS::Serverless::Function").values():
-        assert function["Properties"]["AutoPublishAlias"] == "live"
         assert function["Properties"]["AutoPublishAliasAllProperties"] is True
 
 
 def test_each_function_has_a_log_with_an_end_and_a_destination_for_failures(template: dict[str, Any]) -> None:
-    """Logs do not grow for ever, and an event that fails for good is kept."""
-    for function in resources(template, "AWS::Serverless::Function").values():
+    """Logs do not grow for ever, an event that fails for good is kept, and a failed set-up or watch is reported to people."""
+    for name, function in resources(template, "AWS::Serverless::Function").items():
         group = template["Resources"][function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]]
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert group["Properties"]["KmsKeyId"] == {"Fn::GetAtt": ["Key", "Arn"]}
         failure = function["Properties"]["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
-        assert failure == {"Type": "SQS", "Destination": {"Fn::GetAtt": ["CloudTrailDeadLetterQueue", "Arn"]}}
+        if name == "CloudTrailFunction":
+            assert failure == {"Type": "SQS", "Destination": {"Fn::GetAtt": ["CloudTrailQueue", "Arn"]}}
+        else:
+            assert failure == {"Type": "SNS", "Destination": ALARMS}
 
 
 def test_the_queue_reports_each_message_by_itself(template: dict[str, Any]) -> None:
     """One bad message does not bring its neighbours back, and the load on the engine is bounded."""
-    source = template["Resources"]["CloudTrailFunction"]["Properties"]["Events"]["Queue"]["Properties"]
+    source = template["Resources"]["CloudTrailEventSource"]["Properties"]
+    assert source["FunctionName"] == {"Ref": "CloudTrailFunction.Alias"}
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["BatchSize"] == 10
     assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}}
 
 
+HOLDS_DATA = {
+    "AWS::S3::Bucket",
+    "AWS::OpenSearchService::Domain",
+    "AWS::SecretsManager::Secret",
+    "AWS::Cognito::UserPool",
+    "AWS::IAM::ServiceLinkedRole",  # other domains of the account need it
+}
+
+
 def test_what_holds_data_outlives_the_stack(template: dict[str, Any]) -> None:
-    """The quarantine bucket stays when the stack goes, but not when its creation is rolled back; it is private and encrypted."""
-    for bucket in resources(template, "AWS::S3::Bucket").values():
-        assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
-        assert bucket["UpdateReplacePolicy"] == "Retain"
-        assert "BucketName" not in bucket["Properties"]
+    """It stays when the stack goes, but not when its creation is rolled back; and the stack says what stays."""
+    kept = template["Outputs"]["KeptAfterDelete"]["Value"]
+    for name, resource in template["Resources"].items():
+        if resource["Type"] in HOLDS_DATA:
+            assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
+            assert resource["UpdateReplacePolicy"] == "Retain", name
+            assert name == "OpenSearchServiceLinkedRole" or name in str(kept), name
+        else:
+            assert "Retain" not in str(resource.get("DeletionPolicy")), name
+    assert "KeptAfterDelete" in template["Description"]
+
+
+def test_buckets_are_private_encrypted_and_versioned(template: dict[str, Any]) -> None:
+    """Both buckets, and only the one whose name policies need has a name."""
+    for name, bucket in resources(template, "AWS::S3::Bucket").items():
+        assert ("BucketName" in bucket["Properties"]) == (name == "TrailBucket")
         assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
         assert bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_the_domain_is_safe_by_default(template: dict[str, Any]) -> None:
+    """Encrypted, HTTPS from TLS 1.2 on, fine-grained access control, gp3, three nodes in as many zones, upgraded in place."""
+    domain = template["Resources"]["Domain"]
+    properties = domain["Properties"]
+    assert domain["UpdatePolicy"] == {"EnableVersionUpgrade": True}
+    assert properties["DomainName"] == {"Ref": "DomainName"}
+    assert properties["EncryptionAtRestOptions"]["Enabled"] is True
+    assert properties["NodeToNodeEncryptionOptions"] == {"Enabled": True}
+    assert properties["DomainEndpointOptions"]["EnforceHTTPS"] is True
+    assert properties["DomainEndpointOptions"]["TLSSecurityPolicy"].startswith("Policy-Min-TLS-1-2")
+    assert properties["AdvancedSecurityOptions"]["Enabled"] is True
+    assert properties["EBSOptions"]["VolumeType"] == "gp3"
+    defaults = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
+    assert (defaults["DataNodeCount"], defaults["AvailabilityZones"], defaults["Replicas"]) == (3, 3, "fit")
+    assert defaults["EngineVersion"] == "OpenSearch_2.19"
+    assert not defaults["DataNodeType"].startswith("t")
+
+
+@pytest.mark.parametrize(
+    ("auth", "sids"),
+    [
+        ("cognito", {"CognitoSignsForBrowsers"}),
+        ("saml", {"BrowsersComeToTheIdentityProvider"}),
+        ("internal", {"BrowsersHaveAPassword"}),
+        ("none", set()),
+    ],
+)
+def test_each_way_to_sign_in_has_its_own_access_policy(template: dict[str, Any], auth: str, sids: set[str]) -> None:
+    """A browser is let in as the way to sign in needs it, and in no other way."""
+    conditions = template["Conditions"]
+    holding = {
+        name
+        for name in ("ByCognito", "BySaml", "ByPassword")
+        if {"Fn::Equals": [{"Ref": "DashboardsAuth"}, auth]} in conditions[name]["Fn::And"]
+    }
+    always = {"ThisAccountSigns", "AdminsSign", "AnalystsSign"}
+    found = set()
+    for statement in access_policy(template):
+        condition, chosen = statement["Fn::If"][:2] if "Fn::If" in statement else ("", statement)
+        if condition in ("", "HasAdmins", "HasAnalysts", *holding):
+            found.add(chosen["Sid"])
+    assert found == always | sids
+    assert template["Parameters"]["DashboardsAuth"]["AllowedValues"] == ["cognito", "saml", "internal", "none"]
+
+
+def test_a_door_that_is_open_to_browsers_asks_the_network(template: dict[str, Any]) -> None:
+    """Nobody is let in without a signature but where the networks are bounded, or the identity provider asks."""
+    for statement in access_policy(template):
+        chosen = statement["Fn::If"][1] if "Fn::If" in statement else statement
+        if chosen["Principal"] == {"AWS": "*"}:
+            networks = {"IpAddress": {"aws:SourceIp": {"Ref": "AllowedCidrs"}}}
+            assert chosen["Condition"] == {"Fn::If": ["HasCidrs", networks, {"Ref": "AWS::NoValue"}]}
+    assert "APasswordIsNotForTheWholeWorld" in template["Rules"]
 
 
 def test_nothing_is_allowed_by_wildcard(template: dict[str, Any]) -> None:
@@ -200,10 +362,28 @@ def test_nothing_is_allowed_by_wildcard(template: dict[str, Any]) -> None:
         for action in as_list(statement["Action"]):
             assert "*" not in action, (name, action)
         for resource in as_list(statement.get("Resource", [])):
-            assert resource != "*", (name, statement["Sid"])
+            assert resource != "*" or statement["Sid"] == "JoinVpc", (name, statement["Sid"])
     for function in resources(template, "AWS::Serverless::Function").values():
         assert "Policies" not in function["Properties"]
         assert "ManagedPolicyArns" not in template["Resources"][function["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
+
+
+def test_each_wildcard_resource_has_its_reason_beside_it() -> None:
+    """Where a statement allows something on every resource, the line says why."""
+    lines = TEMPLATE.read_text("utf-8").splitlines()
+    keys = [number for number, line in enumerate(lines) if line.strip() == "KeyPolicy:"]
+    for number, line in enumerate(lines):
+        if re.match(r"\s+Resource: '\*'", line) and not any(key < number < key + 35 for key in keys):
+            assert re.search(r"# \S.{20,}", line), f"line {number + 1}: {line}"
+
+
+def test_every_statement_of_a_role_has_a_name(template: dict[str, Any]) -> None:
+    """A statement's Sid says what it is for, once in each role."""
+    for name, resource in resources(template, "AWS::IAM::Role").items():
+        found = [statement for owner, statement in statements({"Resources": {name: resource}}) if "Principal" not in statement]
+        sids = [statement["Sid"] for statement in found]
+        assert len(sids) == len(set(sids)), name
+        assert all(sids), name
 
 
 def test_only_its_own_senders_reach_the_queue_and_only_over_tls(template: dict[str, Any]) -> None:
@@ -224,23 +404,76 @@ def test_only_its_own_senders_reach_the_queue_and_only_over_tls(template: dict[s
 
 
 def test_a_topic_that_cannot_deliver_leaves_its_message_in_the_dead_letter_queue(template: dict[str, Any]) -> None:
-    """A subscription has a place for what it cannot deliver."""
-    for subscription in resources(template, "AWS::SNS::Subscription").values():
+    """A subscription has a place for what it cannot deliver, and that place lets the topic in."""
+    for name, subscription in resources(template, "AWS::SNS::Subscription").items():
+        if name == "AlarmMail":
+            continue
+        assert "CloudTrailDeadLetterQueuePolicy" in subscription["DependsOn"]
         assert subscription["Properties"]["RedrivePolicy"]["deadLetterTargetArn"] == {
             "Fn::GetAtt": ["CloudTrailDeadLetterQueue", "Arn"]
         }
 
 
 def test_the_function_may_call_exactly_the_paths_that_it_calls(template: dict[str, Any]) -> None:
-    """Of the domain's HTTP API the role allows the bulk request and reading the index template."""
-    allowed = {
-        (action, resource["Fn::Sub"].removeprefix("${OpenSearchDomainArn}"))
-        for _, statement in statements(template)
-        for action in as_list(statement["Action"])
-        if action.startswith("es:")
-        for resource in as_list(statement["Resource"])
-    }
-    assert allowed == {("es:ESHttpPost", "/_bulk"), ("es:ESHttpGet", "/_index_template/*")}
+    """Of the domain's HTTP API the function may make the bulk request and read the index template; nobody may delete."""
+    allowed: dict[str, set[tuple[str, str]]] = {}
+    for name, statement in statements(template):
+        if "Function" in name:
+            for action in as_list(statement["Action"]):
+                if action.startswith("es:"):
+                    for choice in statement["Resource"]["Fn::If"][1:]:
+                        path = re.sub(r"\$\{OpenSearchDomainArn\}|.*domain/\$\{DomainName\}", "", choice["Fn::Sub"])
+                        allowed.setdefault(name, set()).add((action, path))
+    assert allowed["CloudTrailFunctionRole"] == {("es:ESHttpPost", "/_bulk"), ("es:ESHttpGet", "/_index_template/*")}
+    assert {action for action, _ in allowed["SetupFunctionRole"]} == {"es:ESHttpGet", "es:ESHttpPut", "es:ESHttpPost"}
+    assert set(allowed) == {"CloudTrailFunctionRole", "SetupFunctionRole"}
+
+
+ALARMED = {
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
+    ("AWS/Lambda", "Errors"),
+    ("AWS/Lambda", "Throttles"),
+    ("AuditSearch", "Quarantined"),
+    ("AWS/SNS", "NumberOfNotificationsFailed"),
+    ("AWS/Events", "FailedInvocations"),
+    ("AuditSearch", "DigestAge"),
+    ("AWS/ES", "ClusterStatus.red"),
+    ("AWS/ES", "FreeStorageSpace"),
+    ("AWS/ES", "ClusterIndexWritesBlocked"),
+}
+
+
+def test_each_trouble_has_its_alarm_and_each_alarm_its_page(template: dict[str, Any]) -> None:
+    """Alarms tell people when they begin and when they end, and name a section of the runbook that exists."""
+    alarms = resources(template, "AWS::CloudWatch::Alarm")
+    assert {(alarm["Properties"]["Namespace"], alarm["Properties"]["MetricName"]) for alarm in alarms.values()} == ALARMED
+    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs/runbook.md").read_text("utf-8"), re.MULTILINE)
+    for name, alarm in alarms.items():
+        properties = alarm["Properties"]
+        assert properties["AlarmActions"] == properties["OKActions"] == [ALARMS], name
+        section = properties["AlarmDescription"].split("Runbook, ")[1]
+        assert section.casefold() in (heading.casefold() for heading in headings), (name, section)
+
+
+def test_metrics_that_alarms_and_dashboard_show_exist(template: dict[str, Any]) -> None:
+    """What is watched of our own is what the functions publish."""
+    source = (ROOT / "layers/audit_search/src/audit_search/observability.py").read_text("utf-8")
+    body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][0]
+    shown = set(re.findall(r'"AuditSearch", "(\w+)"', body)) | {name for space, name in ALARMED if space == "AuditSearch"}
+    assert shown
+    assert {name for name in shown if f'"{name}"' not in source} == set()
+
+
+def test_every_parameter_is_in_the_readme(template: dict[str, Any]) -> None:
+    """A reader finds each parameter and its default without opening the template."""
+    section = (ROOT / "README.md").read_text("utf-8").split("## Parameters")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE))
+    expected = {}
+    for name, parameter in template["Parameters"].items():
+        default = parameter.get("Default")
+        expected[name] = "required" if default is None else f"`{default}`" if default != "" else ""
+    assert rows == expected
 
 
 def test_every_output_says_what_it_is_for(template: dict[str, Any]) -> None:
