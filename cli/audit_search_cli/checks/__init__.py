@@ -1,0 +1,1 @@
+"""What the doctor looks at, by subject; each check is a function that takes a patient and gives findings."""

@@ -1,0 +1,46 @@
+"""Whether the domain is prepared as the settings say: what a set-up would change is what is missing or differs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from audit_search import domain_setup
+from audit_search.domain_setup import Change
+from audit_search.errors import DomainSetupError
+from audit_search_cli.checks.findings import Finding, NotCheckedError, Patient
+
+_CHECK = "preparation"
+_SET_UP = "audit-search setup puts it in place (audit-search setup --dry-run shows how)."
+_SHOWN = 8
+
+
+def preparation(patient: Patient) -> list[Finding]:
+    """Index templates, ISM policies, roles and role mappings: there, of this version, and as the settings make them."""
+    try:
+        plan = domain_setup.plan(patient.engine, patient.settings)
+    except DomainSetupError as error:
+        raise NotCheckedError(str(error)) from error
+    findings = [_finding(change) for change in plan.changes if change.action != "unchanged"]
+    same = Counter(change.kind for change in plan.changes if change.action == "unchanged")
+    if same:
+        kinds = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in same.items())
+        findings.append(Finding(_CHECK, "ok", f"As the settings say: {kinds}."))
+    if not patient.settings.writer_role_arns and patient.engine.target.auth == "aws":
+        remedy = "Give --stack NAME, or the function's role in --writer-role-arns."
+        findings.append(Finding(_CHECK, "note", "Whether the function may write is not known: its role is not named.", remedy))
+    return findings
+
+
+def _finding(change: Change) -> Finding:
+    what = f"{change.kind} {change.name}"
+    reason = f": {change.reason.rstrip('.')}." if change.reason else "."
+    if change.action == "create":
+        return Finding(_CHECK, "error", f"{what} is missing{reason}", _SET_UP)
+    if change.action == "refuse":
+        return Finding(_CHECK, "error", f"{what} stands in the way{reason}", "Nothing is set up before this is decided.")
+    if change.action == "leave out":
+        return Finding(_CHECK, "note", f"{what} is left out{reason}")
+    shown = ", ".join(change.differences[:_SHOWN]) + (", …" if len(change.differences) > _SHOWN else "")
+    # The function refuses to write while the template is older than itself.
+    old = change.kind == "index template" and any(path.partition(":")[0] == "version" for path in change.differences)
+    return Finding(_CHECK, "error" if old else "warning", f"{what} differs ({shown or 'in content'}){reason}", _SET_UP)

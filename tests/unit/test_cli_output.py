@@ -1,0 +1,79 @@
+"""What the command prints: nothing that a terminal would obey, whoever wrote it."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from audit_search_cli.output import Output, clean, counted, human_age, human_bytes, note, progress
+
+HOSTILE = "\x1b[2Jkey\x1b]0;title\x07 [red]x[/red] \u202egpj.exe\u2069 a\nb\tc\x9b31m \u200b"
+
+
+def printed(what: click.Command) -> tuple[str, str]:
+    """What a command puts on stdout and on stderr."""
+    result = CliRunner().invoke(what, catch_exceptions=False)
+    return result.stdout, result.stderr
+
+
+def test_text_of_others_is_no_control_sequence_and_no_markup() -> None:
+    """Escapes, bells and characters that turn the direction of text are shown as a sign, brackets as they are."""
+
+    @click.command()
+    def show() -> None:
+        output = Output()
+        output.line(HOSTILE)
+        output.heading(HOSTILE)
+        output.table(("a", "b"), [(HOSTILE, 1)])
+        note(HOSTILE)
+
+    out, err = printed(show)
+    for text in (out, err):
+        assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2069", "\u200b"} & set(text)
+        assert "[red]x[/red]" in text
+
+
+def test_json_holds_the_text_as_it_is_and_only_ascii() -> None:
+    """A program gets every character back; a terminal sees escapes."""
+
+    @click.command()
+    def show() -> None:
+        Output(as_json=True).document({"key": HOSTILE, "letters": "müller"})
+
+    out, _ = printed(show)
+    assert out.isascii()
+    assert "\x1b" not in out
+    assert "\\u001b" in out
+
+
+def test_a_long_text_is_cut_where_it_is_asked_for() -> None:
+    """The cut is marked, and a text that fits stays whole."""
+    assert clean("a" * 10, 5) == "aaaa…"
+    assert clean("aaaaa", 5) == "aaaaa"
+    assert clean("  a \n b  ") == "a b"
+
+
+def test_where_there_is_no_terminal_progress_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log file does not fill with signs of life."""
+    with progress("working"):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_sizes_ages_and_counts_are_as_people_say_them() -> None:
+    """Units change where the next one reads better."""
+    assert [human_bytes(size) for size in (0, 999, 1_500, 250_000_000, 3e12, 7e15)] == [
+        "0 B",
+        "999 B",
+        "1.5 kB",
+        "250 MB",
+        "3.0 TB",
+        "7,000.0 TB",
+    ]
+    assert [human_age(seconds) for seconds in (-5, 59, 61, 3_700, 200_000)] == ["0 s", "59 s", "1 min", "1 h 1 min", "2 d 7 h"]
+    assert [counted(1, "index", "indices"), counted(2, "index", "indices"), counted(1_200, "node")] == [
+        "1 index",
+        "2 indices",
+        "1,200 nodes",
+    ]
