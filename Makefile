@@ -25,7 +25,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . >&2
 	@touch $@
 
-include demo.mk build.mk bench.mk bench-engine.mk
+include demo.mk build.mk invoke.mk bench.mk bench-engine.mk
 
 # The README's test runs `make test` in a clone, which must not begin all of it again.
 test: lint test-fast $(if $(AUDIT_SEARCH_IN_README),,test-engine test-packaging test-readme) ## everything that has to hold, as CI runs it

@@ -5,6 +5,7 @@ BENCH_RUN := PYTHONPATH=layers/audit_search/src $(TOOLS)/bench/bin/python -m
 
 bench: $(TOOLS)/bench/.ready ## CPU, memory and requests per event, beside what people would use instead
 	@$(BENCH_RUN) benchmarks.run $(BENCH)
+	@$(MAKE) --no-print-directory bench-coldstart
 
 bench-coldstart: $(TOOLS)/bench/.ready $(TOOLS)/runtime/.ready ## import and first event of the built artefact
 	@$(MAKE) --no-print-directory build ARCHITECTURE=$$(uname -m | sed 's/aarch64/arm64/') BUILD_DIR=.cache/coldstart >&2

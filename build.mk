@@ -30,7 +30,7 @@ sam-ready: $(TOOLS)/sam/.ready
 # What the packaging tests need. Without a Python 3.13 they say so themselves, one line each, unless this is CI.
 tools-ready: $(READY)
 	@python=$$($(find_python313)); \
-	if test -n "$$python"; then $(MAKE) --no-print-directory $(TOOLS)/sam/.ready $(TOOLS)/runtime/.ready $(TOOLS)/ministack/.ready; \
+	if test -n "$$python"; then $(MAKE) --no-print-directory $(TOOLS)/sam/.ready $(TOOLS)/lint/.ready $(TOOLS)/runtime/.ready $(TOOLS)/ministack/.ready; \
 	else echo '$(PYTHON_313_MISSING)' >&2; test "$$CI" != true; fi
 
 # --no-deps: the pins are the whole closure, and `pip check` proves it.
@@ -57,5 +57,6 @@ build: sam-ready ## build what is deployed (ARCHITECTURE=x86_64 for the other pr
 pins: $(READY) ## pin the build tools anew, whole closures
 	@compile() { $(TOOLS_UV) pip compile --quiet --python-version 3.13 --python-platform linux --no-annotate --no-header --upgrade - --output-file "$$1" >/dev/null; }; \
 	printf '%s\n' aws-sam-cli==1.170.0 pip | compile requirements-sam.txt && \
+	printf '%s\n' cfn-lint-serverless==0.3.6 checkov==3.3.30 | compile requirements-lint.txt && \
 	printf '%s\n' ministack==1.5.33 aws-sam-translator | compile requirements-ministack.txt && \
 	printf '%s\n' awslambdaric boto3 | compile requirements-runtime.txt

@@ -56,6 +56,8 @@ class _S3(_Handler):
     objects: ClassVar[dict[str, bytes]] = {}
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        if method == "GET" and path.count("/") == 1:  # a list of the bucket: there is nothing of what is looked for
+            return self.send(b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", "application/xml")
         found = self.objects.get(unquote(path).rpartition("/")[2]) if method == "GET" else None
         if found is None:
             missing = b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>"

@@ -17,9 +17,8 @@ from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException
 
 from audit_search import index_template
-from audit_search.assembly import authentication
 from audit_search.errors import SettingsError
-from audit_search.opensearch import client
+from audit_search.opensearch import authentication, client
 from audit_search.settings import Settings
 from demo.options import DemoError
 
@@ -30,14 +29,15 @@ _STARTS_WITHIN = 30.0
 
 
 class EmbeddedEngine:
-    """osmem on a free port of the loopback interface, in a process of its own.
+    """osmem on a free port of an address of this machine, in a process of its own.
 
     It has a process group of its own, so that Ctrl-C reaches it only through the demo. With `keep` it outlives the
     demo; without, it ends even when the demo is killed.
     """
 
-    def __init__(self, *, keep: bool) -> None:
+    def __init__(self, *, keep: bool, address: str = "127.0.0.1") -> None:
         self.keep = keep
+        self._listens_at = address
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -49,7 +49,7 @@ class EmbeddedEngine:
         """Start it and give its address. Raises DemoError."""
         # A file, not a pipe: a kept engine must be able to write after the demo has gone.
         with tempfile.TemporaryFile() as output:
-            self._process = _start(self.keep, output)
+            self._process = _start(self._listens_at, self.keep, output)
             return self._address(self._process, output)
 
     def _address(self, process: subprocess.Popen[bytes], output: Any) -> str:
@@ -82,10 +82,10 @@ class EmbeddedEngine:
             process.wait()
 
 
-def _start(keep: bool, output: Any) -> subprocess.Popen[bytes]:
+def _start(address: str, keep: bool, output: Any) -> subprocess.Popen[bytes]:
     hint = "Use an engine of your own: OPENSEARCH_ENDPOINT=http://localhost:9200"
     try:
-        command = [osmem_server.resolve_binary(), "-addr", "127.0.0.1:0", "-no-stdin-watch"]
+        command = [osmem_server.resolve_binary(), "-addr", f"{address}:0", "-no-stdin-watch"]
         if not keep:
             command += ["-parent-pid", str(os.getpid())]
         return subprocess.Popen(

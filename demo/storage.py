@@ -52,11 +52,11 @@ class Quarantined:
 
 
 class LocalS3:
-    """moto's server on a free port of the loopback interface. Its clients and buckets are there after `prepare`."""
+    """moto's server on a free port of an address of this machine. Its clients and buckets are there after `prepare`."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
-        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._server = ThreadedMotoServer(address, 0, verbose=False)
         self._server.start()
         self.endpoint = "http://{}:{}".format(*self._server.get_host_and_port())
 

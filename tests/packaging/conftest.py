@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.building import ARCHITECTURE, TEMPLATE, load_template, make, tool, tools_ready
+from tests.support.building import TEMPLATE, built, load_template, tool, tools_ready
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def template() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
-    """The environments of sam, of the Lambda runtime and of ministack, ready; gives the folder that holds them."""
+    """The environments of sam, the linters, the Lambda runtime and ministack, ready; gives the folder that holds them."""
     return tools_ready()
 
 
@@ -40,7 +40,4 @@ def translated(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def build(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make build` makes for this machine's processor."""
-    folder = tmp_path_factory.mktemp("build") / "build"
-    result = make("build", f"ARCHITECTURE={ARCHITECTURE}", f"BUILD_DIR={folder}")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return folder
+    return built(tmp_path_factory.mktemp("build") / "build")

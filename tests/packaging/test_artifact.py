@@ -114,7 +114,13 @@ def test_each_processor_gets_its_own_libraries(build: Path, other_build: Path) -
 
 @pytest.mark.parametrize(
     "name",
-    ["requirements-sam.txt", "requirements-ministack.txt", "requirements-runtime.txt", "layers/dependencies/requirements.txt"],
+    [
+        "requirements-sam.txt",
+        "requirements-lint.txt",
+        "requirements-ministack.txt",
+        "requirements-runtime.txt",
+        "layers/dependencies/requirements.txt",
+    ],
 )
 def test_pins_are_a_name_and_a_version(name: str) -> None:
     """A file of pins has nothing in it but `name==version`, once each."""

@@ -135,8 +135,12 @@ class Aws:
         """Send messages through a queue and give the event that Lambda makes of them."""
         for body in bodies:
             self.sqs.send_message(QueueUrl=queue.url, MessageBody=body if isinstance(body, str) else json.dumps(body))
+        return self.poll(queue, len(bodies))
+
+    def poll(self, queue: Queue, count: int) -> dict[str, Any]:
+        """The event that Lambda makes of the next `count` messages of a queue."""
         records: list[dict[str, Any]] = []
-        while len(records) < len(bodies):
+        while len(records) < count:
             answer = self.sqs.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10, AttributeNames=["All"])
             records += [
                 {

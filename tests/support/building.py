@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+
+from tests.support.lambda_runtime import free_port as free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
@@ -46,24 +47,23 @@ def python313() -> str:
 
 
 def tools_ready() -> Path:
-    """The environments of sam, of the Lambda runtime and of ministack, ready; gives the folder that holds them."""
+    """The environments of sam, the linters, the Lambda runtime and ministack, ready; gives the folder that holds them."""
     python313()
     ready = make("tools-ready")
     assert ready.returncode == 0, ready.stdout + ready.stderr
     return ROOT / ".tools"
 
 
+def built(folder: Path) -> Path:
+    """What `make build` makes for this machine's processor, in `folder`; the tools have to be ready."""
+    result = make("build", f"ARCHITECTURE={ARCHITECTURE}", f"BUILD_DIR={folder}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
 def tool(environment: str, program: str) -> Path:
     """A program of one of the environments in `.tools`."""
     return ROOT / ".tools" / environment / "bin" / program
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]

@@ -82,6 +82,13 @@ class Slow(Fault):
 
 
 @dataclass(frozen=True)
+class Drip(Fault):
+    """The engine never sees the request; an answer begins and does not end, a byte now and then: no read times out."""
+
+    seconds: float = 0.5
+
+
+@dataclass(frozen=True)
 class Hold(Fault):
     """The request waits until `release` is set (`arrived` is set when it is here), then passes. No clock involved."""
 
@@ -287,7 +294,7 @@ class FaultProxy:
         fault = scripted or self.rule(unjudged)
         if isinstance(fault, TooLarge):
             fault = Answer.too_large() if len(body) > fault.limit else Pass()
-        forwarded = not isinstance(fault, (ResetBefore, Answer)) and not (isinstance(fault, GoDown) and not fault.after)
+        forwarded = not isinstance(fault, (ResetBefore, Answer, Drip)) and not (isinstance(fault, GoDown) and not fault.after)
         request = BulkRequest(path, headers, body, wire_bytes, fault, forwarded)
         with self._lock:
             self.bulk_requests.append(request)
@@ -360,6 +367,8 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = self._forward(wire)
                 time.sleep(seconds)
                 self._give(*answer)
+            case Drip(seconds):
+                self._drip(seconds)
             case Hold(arrived, release):
                 arrived.set()
                 release.wait()
@@ -375,6 +384,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self._give(status, headers, json.dumps(answer).encode())
             case _:
                 self._give(*self._forward(wire))
+
+    def _drip(self, seconds: float) -> None:
+        self.send_response_only(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        while self.owner.listening:
+            self.wfile.write(b" ")
+            self.wfile.flush()
+            time.sleep(seconds)
 
     def _without(self, request: BulkRequest, fault: RejectItems) -> tuple[int, dict[str, str], bytes]:
         """Forward all items but the rejected ones, and put their results into the answer where they belong."""

@@ -3,9 +3,10 @@
 import os
 import sys
 
-sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"], *os.environ["LAYERS"].split(os.pathsep)]
+sys.path[:0] = os.environ["LAMBDA_PATH"].split(os.pathsep)
 
 # Only now: a layer may bring its own.
 from awslambdaric.__main__ import main  # type: ignore[import-not-found]  # noqa: E402
 
-main([sys.argv[0], os.environ["_HANDLER"]])
+if __name__ == "__main__":
+    main([sys.argv[0], os.environ["_HANDLER"]])

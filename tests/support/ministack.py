@@ -5,46 +5,51 @@ Over plain HTTP a policy that denies what is not TLS would deny the stand-in's o
 
 from __future__ import annotations
 
-import ipaddress
+import contextlib
+import http.client
+import json
 import os
 import signal
-import ssl
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import boto3
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.support.building import free_port, tool
+from tests.support.fault_proxy import HOP_BY_HOP
+from tests.support.tls import Answer, Certificate, Request, TlsServer
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 
 
 class Ministack:
-    """A running ministack whose files are all in `folder`; stops when the `with` block ends."""
+    """A running ministack whose files are all in `folder`; stops when the `with` block ends.
 
-    def __init__(self, folder: Path) -> None:
+    `domains` is the host and port that every OpenSearch domain made there has for its endpoint.
+    """
+
+    def __init__(self, folder: Path, certificate: Certificate, domains: str = "") -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
-        self.certificate, key = _certificate(folder)
+        self.certificate = certificate
+        self.handles = ReceiptHandles(self)
         self._log = folder / "ministack.log"
         self.environment = {
             "AWS_ENDPOINT_URL": self.url,
-            "AWS_CA_BUNDLE": str(self.certificate),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
+            **certificate.environment,
         }
         """What a program needs in its environment to take this for AWS."""
         environment = {
@@ -56,13 +61,16 @@ class Ministack:
             "MINISTACK_HOST": "127.0.0.1",
             "MINISTACK_REGION": REGION,
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
-            "MINISTACK_SSL_CERT": str(self.certificate),
-            "MINISTACK_SSL_KEY": str(key),
+            "MINISTACK_SSL_CERT": str(certificate.certificate),
+            "MINISTACK_SSL_KEY": str(certificate.key),
+            "MINISTACK_OPENSEARCH_ENDPOINT": domains,
             "USE_SSL": "1",
             "AUTH": "true",
-            "AWS_CA_BUNDLE": str(self.certificate),  # the functions that it runs inherit it
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
+            # What follows is for the functions that it runs, which inherit it.
+            "AWS_ENDPOINT_URL_SQS": self.handles.endpoint,
+            **certificate.environment,
         }
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -70,7 +78,7 @@ class Ministack:
             )
 
     def __enter__(self) -> Self:
-        context = ssl.create_default_context(cafile=str(self.certificate))
+        context = self.certificate.trusting()
         deadline = time.monotonic() + 120
         while True:
             try:
@@ -85,16 +93,29 @@ class Ministack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop()
 
-    def client(self, service: Any) -> Any:
-        """A boto3 client of a service."""
+    def client(self, service: Any, region: str = REGION, account: str = "test") -> Any:
+        """A boto3 client of a service, with all rights; `account` may be the number of another one."""
         return boto3.client(
             service,
             endpoint_url=self.url,
-            verify=str(self.certificate),
-            region_name=REGION,
-            aws_access_key_id="test",
+            verify=str(self.certificate.certificate),
+            region_name=region,
+            aws_access_key_id=account,
             aws_secret_access_key="test",
         )
+
+    def forward(self, request: Request, extra: Mapping[str, str] | None = None) -> Answer:
+        """Its answer to a request that was made to somebody else, signature and all; `extra` headers are not signed."""
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.certificate.trusting(), timeout=120)
+        with contextlib.closing(connection):
+            connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
+            headers = {name: value for name, value in request.headers.items() if name not in HOP_BY_HOP}
+            for name, value in {**headers, **(extra or {}), "content-length": str(len(request.body))}.items():
+                connection.putheader(name, value)
+            connection.endheaders(request.body)
+            answer = connection.getresponse()
+            text = answer.read()
+        return answer.status, {name: value for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP}, text
 
     def log(self) -> str:
         """The end of what it, and the functions that it ran, wrote."""
@@ -105,24 +126,61 @@ class Ministack:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self.handles.close()
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for the loopback address and its key, in two files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ministack")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=7)
-        )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = folder / "ministack.crt", folder / "ministack.key"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_file, key_file
+@dataclass(frozen=True)
+class Postponed:
+    """A message that a function sent back to its queue, not to come again for some seconds."""
+
+    queue: str
+    region: str
+    handle: str
+    seconds: int
+
+
+class ReceiptHandles:
+    """Stands before SQS for the functions alone, and notes each message that they postpone: only who received a message can
+    change when it comes again, and a test does not wait for half an hour."""
+
+    def __init__(self, aws: Ministack) -> None:
+        self._aws = aws
+        self._server = TlsServer(aws.certificate, self._answer)
+        self.postponed: list[Postponed] = []
+        self._lock = threading.Lock()
+        self._used: set[str] = set()
+        self.endpoint = f"https://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def of(self, queue: str) -> list[Postponed]:
+        """What was postponed in a queue (the end of its URL), in order."""
+        with self._lock:
+            return [one for one in self.postponed if one.queue.endswith(queue)]
+
+    def release(self, queue: str) -> int:
+        """Make the postponed messages of a queue visible at once; gives how many."""
+        released = 0
+        for one in self.of(queue):
+            if one.handle not in self._used:
+                self._used.add(one.handle)
+                client = self._aws.client("sqs", one.region)
+                # A handle that has been replaced by a later delivery says so, and that delivery is noted as well.
+                with contextlib.suppress(client.exceptions.ClientError):
+                    client.change_message_visibility(QueueUrl=one.queue, ReceiptHandle=one.handle, VisibilityTimeout=0)
+                    released += 1
+        return released
+
+    def close(self) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, request: Request) -> Answer:
+        answer = self._aws.forward(request)
+        if request.headers.get("x-amz-target", "").endswith(".ChangeMessageVisibilityBatch") and answer[0] == 200:
+            asked = json.loads(request.body)
+            region = request.headers["authorization"].split("/")[2]
+            queue, entries = asked["QueueUrl"], asked["Entries"]
+            with self._lock:
+                self.postponed += [Postponed(queue, region, one["ReceiptHandle"], one["VisibilityTimeout"]) for one in entries]
+        return answer

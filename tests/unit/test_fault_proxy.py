@@ -14,6 +14,7 @@ import pytest
 from tests.support.fault_proxy import (
     Answer,
     BulkRequest,
+    Drip,
     DropItem,
     FaultProxy,
     GoDown,
@@ -123,6 +124,17 @@ def test_resets_before_and_after_the_engine_worked(proxy: FaultProxy, engine: En
     assert engine.ids == ["b"]
     assert send(proxy, "c")[0] == 200
     assert [request.forwarded for request in proxy.bulk_requests] == [False, True, True]
+
+
+def test_drips_an_answer_that_does_not_end(proxy: FaultProxy, engine: Engine) -> None:
+    """Bytes go on coming, so that no read times out, and the engine never sees the request."""
+    proxy.script(Drip(0.01))
+    connection = http.client.HTTPConnection(proxy.endpoint.removeprefix("http://"), timeout=60)
+    connection.request("POST", FILTER, b'{"create":{"_index":"i","_id":"a"}}\n{"x":1}\n')
+    assert connection.getresponse().read(5) == b"     "
+    connection.close()
+    assert engine.ids == []
+    assert [request.forwarded for request in proxy.bulk_requests] == [False]
 
 
 @pytest.mark.parametrize(

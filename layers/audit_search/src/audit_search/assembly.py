@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 
 from audit_search import index_template
@@ -17,7 +16,7 @@ from audit_search.direct_get import DirectGet
 from audit_search.documents import Naming
 from audit_search.errors import IndexTemplateError
 from audit_search.objects import ObjectReader
-from audit_search.opensearch import HttpEngine, signer
+from audit_search.opensearch import HttpEngine, authentication
 from audit_search.pipeline import Pipeline
 from audit_search.quarantine import Quarantine
 from audit_search.redelivery import Redelivery
@@ -25,6 +24,25 @@ from audit_search.settings import Settings
 
 _TEMPLATE_SECONDS = 60.0
 """How long a check of the index template holds: each new month makes an index, and must find the template in place."""
+
+
+class _Session:
+    """What the parts ask of a boto3 session, by botocore alone: boto3 brings a transfer manager, with processes and all, which
+    nothing here uses and a cold start would wait for."""
+
+    def __init__(self) -> None:
+        self._session = botocore.session.get_session()
+
+    def client(self, service: str, *, config: Config) -> Any:
+        return self._session.create_client(service, config=config)
+
+    def get_credentials(self) -> Any:
+        return self._session.get_credentials()
+
+    @property
+    def region_name(self) -> str | None:
+        region: str | None = self._session.get_config_variable("region")
+        return region
 
 
 @dataclass(slots=True)
@@ -64,7 +82,7 @@ class Container:
 def assemble(environ: Mapping[str, str]) -> Container:
     """Build everything from the environment. Raises SettingsError."""
     settings = Settings.from_env(environ)
-    session = boto3.Session()
+    session = _Session()
     s3 = session.client("s3", config=_config(settings.object_fetchers + 2))
     credentials = session.get_credentials()
     bundle = environ.get("AWS_CA_BUNDLE", "")
@@ -91,27 +109,6 @@ def assemble(environ: Mapping[str, str]) -> Container:
         ),
         _session=session,
     )
-
-
-def authentication(settings: Settings, session: Any) -> Any:
-    """What signs or authenticates requests to the engine, with credentials as they are now."""
-    if settings.auth == "aws":
-        return signer(session, settings.service)
-    if settings.auth == "basic":
-        secret = session.client("secretsmanager", config=_config(1)).get_secret_value(SecretId=settings.password_secret)[
-            "SecretString"
-        ]
-        return settings.username, _password(secret)
-    return None
-
-
-def _password(secret: str) -> str:
-    """The secret itself, or the `password` of one that is a JSON object, as Secrets Manager's own rotation writes them."""
-    try:
-        value = json.loads(secret)
-    except ValueError:
-        return secret
-    return str(value["password"]) if isinstance(value, dict) and "password" in value else secret
 
 
 def _config(connections: int) -> Config:

@@ -5,6 +5,8 @@ AuditSearchError
 ├── UnknownEnvelopeError   a message of no known shape; its message returns to the queue
 ├── ObjectError            one object could not be read to its end; `code` and `retryable` say which way it goes
 ├── IndexTemplateError     the engine lacks our index template, or has an older one; nothing is written
+├── DomainSetupError       the domain cannot be set up; says who was refused what, by which layer, and what to do; `retryable`
+├── EngineUnreachableError no answer from the engine: connection, TLS, time-out; a retry can help
 ├── ReturnedError          a direct event (no queue) could not be finished; raised so that Lambda retries it
 └── AccountingError        records went missing between two steps: a bug, never the data's fault
 """
@@ -44,6 +46,22 @@ class ObjectError(AuditSearchError):
 
 class IndexTemplateError(AuditSearchError):
     """The index template is absent or older than this version's: a write would create a dynamic index for good."""
+
+
+class DomainSetupError(AuditSearchError):
+    """The domain cannot be set up as asked; the text is for the person who has to act on it.
+
+    `settling` marks a refusal by IAM, which new permissions take a minute or two to end.
+    """
+
+    def __init__(self, reason: str, *, retryable: bool = False, settling: bool = False) -> None:
+        self.retryable = retryable
+        self.settling = settling
+        super().__init__(reason)
+
+
+class EngineUnreachableError(AuditSearchError):
+    """The engine gave no answer; the text names its address and the cause."""
 
 
 class ReturnedError(AuditSearchError):

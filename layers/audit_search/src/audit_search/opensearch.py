@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/opensearch-service/latest/developerguide/request-sig
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from isal import igzip, isal_zlib
 from opensearchpy import ConnectionTimeout, OpenSearch, RequestsHttpConnection, TransportError
@@ -27,7 +29,7 @@ from requests_aws4auth import AWS4Auth
 from audit_search.bulk import Body, Reply, throttled
 
 if TYPE_CHECKING:
-    from audit_search.settings import Settings
+    from audit_search.settings import EngineSettings
 
 _FILTER = {"filter_path": "took,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"}
 _PAUSE = 60.0
@@ -77,7 +79,7 @@ class _LockedAuth(AWS4Auth):  # type: ignore[misc]  # the package has no type hi
             return super().__call__(request)
 
 
-def client(settings: Settings, *, auth: Any, compress: bool = True) -> OpenSearch:
+def client(settings: EngineSettings, *, auth: Any, compress: bool = True) -> OpenSearch:
     """An OpenSearch client for the endpoint of the settings; retries are ours, so it has none."""
     url = urlsplit(settings.endpoint)
     return OpenSearch(
@@ -94,7 +96,7 @@ def client(settings: Settings, *, auth: Any, compress: bool = True) -> OpenSearc
         http_compress=compress,
         connection_class=_Connection,
         serializer=_Serializer(),
-        pool_maxsize=settings.bulk_senders + 1,
+        pool_maxsize=settings.connections,
         max_retries=0,
         retry_on_timeout=False,
         timeout=30,
@@ -109,6 +111,30 @@ def signer(session: Any, service: str) -> Any:
     return _LockedAuth(region=session.region_name, service=service, refreshable_credentials=credentials)
 
 
+def authentication(settings: EngineSettings, session: Any) -> Any:
+    """What signs or authenticates requests to the engine, with the credentials of a boto3 session as they are now.
+
+    Raises botocore's errors when a password cannot be read, OpenSearchException without AWS credentials.
+    """
+    if settings.auth == "aws":
+        return signer(session, settings.service)
+    if settings.auth == "basic":
+        # A call that hangs must end before the seconds that a function keeps for its report are over.
+        patience = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 4})
+        secrets = session.client("secretsmanager", config=patience)
+        return settings.username, _password(secrets.get_secret_value(SecretId=settings.password_secret)["SecretString"])
+    return None
+
+
+def _password(secret: str) -> str:
+    """The secret itself, or the `password` of one that is a JSON object, as Secrets Manager's own rotation writes them."""
+    try:
+        value = json.loads(secret)
+    except ValueError:
+        return secret
+    return str(value["password"]) if isinstance(value, dict) and "password" in value else secret
+
+
 class HttpEngine:
     """The engine over HTTP, for bulk requests and for reading our own index template.
 
@@ -116,7 +142,7 @@ class HttpEngine:
     container may outlive a password.
     """
 
-    def __init__(self, settings: Settings, auth: Callable[[], Any] = lambda: None) -> None:
+    def __init__(self, settings: EngineSettings, auth: Callable[[], Any] = lambda: None) -> None:
         self._settings = settings
         self._auth = auth
         self._lock = threading.Lock()

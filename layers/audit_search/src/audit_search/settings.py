@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, TypedDict
 from urllib.parse import urlsplit
 
 from audit_search import exclusions
@@ -14,6 +15,47 @@ from audit_search.exclusions import Rule
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 GIB = 1 << 30
+
+
+class EngineSettings(Protocol):
+    """What a client of the engine needs to know; each program has settings of its own."""
+
+    @property
+    def endpoint(self) -> str:
+        """URL without a slash at its end."""
+
+    @property
+    def auth(self) -> str:
+        """`aws`, `basic` or `none`."""
+
+    @property
+    def service(self) -> str:
+        """`es` or `aoss`, as requests are signed."""
+
+    @property
+    def username(self) -> str:
+        """For `basic`."""
+
+    @property
+    def password_secret(self) -> str:
+        """For `basic`: the secret that holds the password."""
+
+    @property
+    def connections(self) -> int:
+        """How many requests may be on their way at the same time."""
+
+
+class EngineVariables(TypedDict):
+    """What every program that works with an engine reads: where it is, how to log in, and how our indices are named."""
+
+    endpoint: str
+    auth: str
+    service: str
+    username: str
+    password_secret: str
+    index_prefix: str
+    daily: bool
+    retention_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +87,19 @@ class Settings:
 
         Raises SettingsError with one line for each problem.
         """
-        read = _Reader(environ)
+        read = Reader(environ)
         rules: tuple[Rule, ...] = ()
         try:
             rules = exclusions.parse(environ.get("EXCLUSION_RULES", ""))
         except ValueError as error:
             read.problems += str(error).splitlines()
         settings = cls(
-            endpoint=read.checked("OPENSEARCH_ENDPOINT", _endpoint, required=True).rstrip("/"),
-            auth=read.choice("OPENSEARCH_AUTH", ("aws", "basic", "none")),
-            service=read.choice("OPENSEARCH_SERVICE", ("es", "aoss")),
-            username=environ.get("OPENSEARCH_USERNAME", ""),
-            password_secret=environ.get("OPENSEARCH_PASSWORD_SECRET", ""),
-            index_prefix=read.checked("INDEX_PREFIX", _prefix),
-            daily=read.choice("INDEX_PERIOD", ("month", "day")) == "day",
+            **read.engine(),
             allowed_buckets=frozenset(
                 filter(None, (name.strip() for name in read.checked("ALLOWED_BUCKETS", _buckets, required=True).split(",")))
             ),
-            quarantine_bucket=read.checked("QUARANTINE_BUCKET", _bucket, required=True),
-            quarantine_prefix=read.checked("QUARANTINE_PREFIX", _folder, default="quarantine/"),
-            retention_days=read.integer("RETENTION_DAYS", 0, 0, 36_500),
+            quarantine_bucket=read.checked("QUARANTINE_BUCKET", bucket_problem, required=True),
+            quarantine_prefix=read.checked("QUARANTINE_PREFIX", folder_problem, default="quarantine/"),
             rules=rules,
             ingest_mode=read.choice("INGEST_MODE", ("live", "replay")),
             bulk_bytes=read.integer("BULK_BYTES", 5_000_000, 1_000, 100_000_000),
@@ -73,28 +108,69 @@ class Settings:
             max_object_bytes=read.integer("MAX_OBJECT_BYTES", 4 * GIB, 1_000, 64 * GIB),
             max_inflation_ratio=read.integer("MAX_INFLATION_RATIO", 250, 10, 1_100),
         )
-        if settings.auth == "basic":
-            for variable, value in (
-                ("OPENSEARCH_USERNAME", settings.username),
-                ("OPENSEARCH_PASSWORD_SECRET", settings.password_secret),
-            ):
-                if not value:
-                    read.problems.append(f"{variable} is missing: OPENSEARCH_AUTH=basic needs it")
-        if settings.auth == "basic" and _readable_on_the_way(settings.endpoint):
-            read.problems.append(
-                "OPENSEARCH_AUTH=basic needs an https endpoint: over http the password would be readable on the way"
-            )
         if read.problems:
             raise SettingsError(read.problems)
         return settings
 
+    @property
+    def connections(self) -> int:
+        """Each sender has one, and one more is for reading the index template."""
+        return self.bulk_senders + 1
 
-class _Reader:
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """What the function that looks for digests is told: the trail's buckets, and its key prefix."""
+
+    buckets: frozenset[str]
+    prefix: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> WatchSettings:
+        """Read and check both together. Raises SettingsError with one line for each problem."""
+        read = Reader(environ)
+        names = read.checked("ALLOWED_BUCKETS", _buckets, required=True)
+        prefix = read.checked("TRAIL_PREFIX", _key_prefix)
+        if read.problems:
+            raise SettingsError(read.problems)
+        return cls(frozenset(filter(None, (name.strip() for name in names.split(",")))), prefix)
+
+
+class Reader:
+    """Reads variables one by one and keeps what is wrong with them in `problems`."""
+
     def __init__(self, environ: Mapping[str, str]) -> None:
+        """The variables, by name."""
         self._environ = environ
         self.problems: list[str] = []
 
+    def engine(self) -> EngineVariables:
+        """The variables that every program has which works with an engine."""
+        read = EngineVariables(
+            endpoint=self.checked("OPENSEARCH_ENDPOINT", _endpoint, required=True).rstrip("/"),
+            auth=self.choice("OPENSEARCH_AUTH", ("aws", "basic", "none")),
+            service=self.choice("OPENSEARCH_SERVICE", ("es", "aoss")),
+            username=self._environ.get("OPENSEARCH_USERNAME", ""),
+            password_secret=self._environ.get("OPENSEARCH_PASSWORD_SECRET", ""),
+            index_prefix=self.checked("INDEX_PREFIX", _prefix),
+            daily=self.choice("INDEX_PERIOD", ("month", "day")) == "day",
+            retention_days=self.integer("RETENTION_DAYS", 0, 0, 36_500),
+        )
+        if read["auth"] == "basic":
+            for variable, value in (
+                ("OPENSEARCH_USERNAME", read["username"]),
+                ("OPENSEARCH_PASSWORD_SECRET", read["password_secret"]),
+            ):
+                if not value:
+                    self.problems.append(f"{variable} is missing: OPENSEARCH_AUTH=basic needs it")
+            if _readable_on_the_way(read["endpoint"]):
+                self.problems.append(
+                    "OPENSEARCH_AUTH=basic needs an https endpoint: over http the password would be readable on the way"
+                )
+        return read
+
     def checked(self, name: str, problem: Callable[[str], str], *, required: bool = False, default: str = "") -> str:
+        """A text; `problem` says what is wrong with it, or nothing."""
         value = self._environ.get(name, "").strip() or default
         if not value:
             if required:
@@ -106,12 +182,14 @@ class _Reader:
         return value
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of the choices, of which the first is the default."""
         value = self._environ.get(name, "").strip() or choices[0]
         if value not in choices:
             self.problems.append(f"{name} is {value!r}: it must be one of {', '.join(choices)}")
         return value
 
     def integer(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number within bounds."""
         text = self._environ.get(name, "").strip()
         if not text:
             return default
@@ -153,7 +231,8 @@ def _prefix(value: str) -> str:
     )
 
 
-def _bucket(value: str) -> str:
+def bucket_problem(value: str) -> str:
+    """What keeps a text from being the name of an S3 bucket; nothing where it can be one."""
     return "" if _BUCKET.fullmatch(value) else "it cannot be the name of an S3 bucket"
 
 
@@ -165,5 +244,10 @@ def _buckets(value: str) -> str:
     return f"{', '.join(wrong)} cannot be the name of an S3 bucket" if wrong else ""
 
 
-def _folder(value: str) -> str:
+def folder_problem(value: str) -> str:
+    """What keeps a text from being a prefix that ends like a folder; nothing where it can be one."""
     return "" if value.endswith("/") and not value.startswith("/") else "it must end with a slash and not begin with one"
+
+
+def _key_prefix(value: str) -> str:
+    return "it must not begin or end with a slash" if value.startswith("/") or value.endswith("/") else ""

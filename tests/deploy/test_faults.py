@@ -1,0 +1,113 @@
+"""What must not lose anything: an engine that is away for long, many objects at once, a create that fails, a shared domain."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.deploy.conftest import Account, Deploy, of
+from tests.deploy.stacks import DeployError, Stack, records
+from tests.deploy.test_permissions import lacking
+from tests.deploy.trails import Trail
+from tests.support.amazon_domain import AmazonDomain
+
+RECEIVED = 11
+"""Deliveries of each message during the outage."""
+
+
+def test_an_outage_loses_nothing(deploy: Deploy, domain: AmazonDomain, trail: Trail) -> None:
+    """While the engine refuses or answers 503 each message comes back, later each time; when it is back, all is indexed."""
+    stack = deploy(domain, of(domain, trail))
+    trail.deliver(stack, "before", records("Before", 1), announced=True)
+    stack.wait_for(lambda: stack.documents("Before"), "a document before the outage")
+    stack.quiet()
+    names = [f"During{number}" for number in range(3)]
+    domain.down("unavailable")
+    for name in names:
+        trail.deliver(stack, name, records(name, 2), announced=True)
+    for received in range(1, RECEIVED + 1):
+        stack.wait_for(lambda: len(stack.postponed()) == received * len(names), f"delivery {received}\n{stack.log()}")  # noqa: B023
+        domain.up()
+        domain.down(("refusing", "unavailable")[received % 2])
+        if received < RECEIVED:
+            stack.release()
+    assert Counter(one.seconds for one in stack.postponed()) == {
+        **dict.fromkeys((30, 60, 120, 240, 480), 3),
+        900: 3 * (RECEIVED - 5),
+    }
+    assert stack.waiting() == len(names)
+    domain.up()
+    stack.release()
+    stack.wait_for(lambda: all(len(stack.documents(name)) == 2 for name in names), "the documents of the outage")
+    stack.quiet()
+
+
+def test_many_objects_at_once_are_each_there_once(deploy: Deploy, domain: AmazonDomain, trail: Trail) -> None:
+    """500 objects, put by eight threads and announced by S3: no record is lost or doubled, and the function's counts add up."""
+    stack = deploy(domain, of(domain, trail, WayIn="bucket", TrailTopicArn=""))
+    trail.notify("bucket", stack)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: trail.deliver(stack, f"{number}", records("Busy", 8, number * 8)), range(500)))
+    stack.wait_for(
+        lambda: len(stack.documents("Busy")) == 4_000 and stack.waiting() == 0, f"4,000 documents\n{stack.log()[-3_000:]}"
+    )
+    stack.quiet()
+    assert {hit["_source"]["eventID"] for hit in stack.documents("Busy")} == {f"Busy-{number}" for number in range(4_000)}
+    counts = counted(stack)
+    assert counts["RecordsRead"] == 4_000 == counts["RecordsIndexed"] + counts["RecordsDuplicate"]
+    assert counts["ObjectsRead"] == 500
+    assert counts["RecordsFiltered"] == counts["RecordsQuarantined"] == counts["RecordsReturned"] == counts["ObjectsFailed"] == 0
+
+
+def counted(stack: Stack) -> Counter[str]:
+    """The sums of the function's metrics."""
+    counts: Counter[str] = Counter()
+    for line in stack.log().splitlines():
+        entry = json.loads(line) if line.startswith("{") else {}
+        if "_aws" in entry:
+            counts.update({name: int(values[0]) for name, values in entry.items() if isinstance(values, list)})
+    return counts
+
+
+def test_a_create_that_failed_leaves_nothing_in_the_way(account: Account, deploy: Deploy, made: AmazonDomain, name: str) -> None:
+    """The reason is in the stack's events, bucket, domain and secret are gone again, and the same create then works."""
+    parameters = {
+        "CreateTrail": "true",
+        "TrailBucketNames": f"{name}-trail",
+        "CreateDomain": "true",
+        "DomainName": made.name,
+        "DashboardsAuth": "internal",
+        "AllowedCidrs": "127.0.0.0/8",
+    }
+    with pytest.raises(DeployError, match=r"DomainSetup CREATE_FAILED .*GetSecretValue"):
+        deploy(made, parameters, vary=lacking("ReadMasterPassword"))
+    failed = Stack(account.aws, name, made.engine, dict(parameters))
+    buckets = [one["Name"] for one in failed.client("s3").list_buckets()["Buckets"]]
+    assert not [bucket for bucket in buckets if bucket.startswith(f"{name}-")]
+    assert made.name not in [one["DomainName"] for one in failed.client("opensearch").list_domain_names()["DomainNames"]]
+    assert not [one for one in failed.client("secretsmanager").list_secrets()["SecretList"] if made.name in one["Description"]]
+    account.deployer.delete(failed)
+    stack = deploy(made, parameters)
+    trail = Trail(account.aws, f"{name}-trail", stack.outputs["TrailTopicArnMade"])
+    trail.deliver(stack, "first", records("First", 2), announced=True)
+    stack.wait_for(lambda: len(stack.documents("First")) == 2, "two documents")
+    stack.quiet()
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "eu-west-1"])
+def test_two_stacks_share_a_domain(region: str, deploy: Deploy, domain: AmazonDomain, trail: Trail, name: str) -> None:
+    """Each has its prefix, its queue and its documents, in the domain's region or in another one."""
+    one = deploy(domain, of(domain, trail, IndexPrefix="one-"), suffix="-one")
+    other = Trail.make(trail.aws, f"{name}-other", region=region)
+    two = deploy(domain, of(domain, other, IndexPrefix="two-"), suffix="-two", region=region)
+    trail.deliver(one, "first", records("First", 2), announced=True)
+    other.deliver(two, "second", records("Second", 3), announced=True)
+    one.wait_for(lambda: len(one.documents("First")) == 2, "documents of the first")
+    two.wait_for(lambda: len(two.documents("Second")) == 3, f"documents of the second\n{two.log()}")
+    assert not one.documents("Second")
+    assert not two.documents("First")
+    one.quiet()
+    two.quiet()

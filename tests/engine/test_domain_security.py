@@ -1,0 +1,373 @@
+"""Roles on a real node with the security plugin: what each caller can do, and that mappings of others stay as they are.
+
+Callers are those of an Amazon domain: IAM roles, whose name and backend role is their ARN.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from audit_search import domain_access, index_template
+from audit_search.bulk import Body
+from audit_search.domain_api import HttpApi, wait_until_ready
+from audit_search.domain_settings import DomainSettings
+from audit_search.domain_setup import Outcome, apply, plan
+from audit_search.errors import DomainSetupError
+from audit_search.opensearch import HttpEngine
+from tests.support.domains import actions, the
+from tests.support.opensearch_node import NodeUnavailableError, must_be_present
+from tests.support.secured_node import ADMIN, PASSWORD, SecuredNode, shared_secured_node
+
+SECURITY = "/_plugins/_security/api"
+ACCOUNT = "arn:aws:iam::123456789012"
+
+
+class Caller(requests.auth.AuthBase):
+    """Makes requests those of an IAM role."""
+
+    def __init__(self, node: SecuredNode, role: str) -> None:
+        self._headers = node.headers(backend_roles=[role])
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+
+@dataclasses.dataclass
+class Installation:
+    """A prefix with roles that nobody else has."""
+
+    node: SecuredNode
+    settings: DomainSettings
+    kept: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of its objects."""
+        return self.settings.index_prefix
+
+    @property
+    def writer(self) -> str:
+        """The role of its function."""
+        return self.settings.writer_role_arns[0]
+
+    @property
+    def analyst(self) -> str:
+        """The role of its analysts."""
+        return self.settings.analyst_role_arns[0]
+
+    @property
+    def index(self) -> str:
+        """One of its indices."""
+        return f"{self.prefix}cloudtrail-2026.11"
+
+    def set_up(self, auth: Any = (ADMIN, PASSWORD)) -> Outcome:
+        """As an administrator of the domain, or another caller."""
+        api = HttpApi(self.settings, auth)
+
+        def keep(name: str, body: Any) -> str:
+            self.kept[name] = body
+            return name
+
+        return apply(api, plan(api, self.settings), keep)
+
+    def bulk(self, role: str, *operations: tuple[str, str, str]) -> list[tuple[int, str]]:
+        """Send operations (kind, index, id) with the client of the function; status and error of each."""
+        lines = [
+            b'{"%b":{"_index":"%b","_id":"%b"}}\n{"eventName":"RunInstances","raw":"{}","ct":{"ingestTime":"'
+            % tuple(part.encode() for part in operation)
+            for operation in operations
+        ]
+        reply = HttpEngine(self.settings, lambda: Caller(self.node, role)).bulk(Body(lines), 60)
+        assert reply.status == 200, reply
+        items = [next(iter(item.values())) for item in reply.items or []]
+        return [(item["status"], item.get("error", {}).get("type", "")) for item in items]
+
+    def mapping(self, role: str) -> dict[str, Any]:
+        """Who is mapped to a role."""
+        found: dict[str, Any] = self.node.request("GET", f"{SECURITY}/rolesmapping/{role}")[role]
+        return found
+
+
+@pytest.fixture(scope="module")
+def secured(request: pytest.FixtureRequest) -> Iterator[SecuredNode]:
+    """The node; the role security_manager, which Amazon's domains have, is there as well."""
+    try:
+        node = shared_secured_node()
+    except NodeUnavailableError as error:
+        if must_be_present():
+            raise
+        pytest.skip(str(error))
+    patch = pytest.MonkeyPatch()
+    patch.setenv("REQUESTS_CA_BUNDLE", str(node.certificate))
+    node.request("PUT", f"{SECURITY}/roles/security_manager", {"description": "as on Amazon's domains"})
+    yield node
+    node.request("DELETE", f"{SECURITY}/roles/security_manager")
+    patch.undo()
+
+
+Make = Callable[..., Installation]
+
+
+@pytest.fixture(scope="module")
+def make(secured: SecuredNode) -> Iterator[Make]:
+    """Makes installations; all that is theirs goes afterwards."""
+    prefixes: list[str] = []
+
+    def made(**variables: str) -> Installation:
+        prefixes.append(f"t{uuid.uuid4().hex[:12]}-")
+        own = f"{ACCOUNT}:role/{prefixes[-1]}"
+        usual = {"WRITER_ROLE_ARNS": f"{own}writer", "ANALYST_ROLE_ARNS": f"{own}analyst", "ADMIN_ROLE_ARNS": f"{own}admin"}
+        endpoint = {"OPENSEARCH_ENDPOINT": secured.endpoint, "OPENSEARCH_AUTH": "none", "INDEX_PREFIX": prefixes[-1]}
+        return Installation(secured, DomainSettings.from_env({**endpoint, **usual, **variables}))
+
+    yield made
+    for prefix in prefixes:
+        secured.call("DELETE", f"/{prefix}*")
+        secured.call("DELETE", f"/_index_template/{prefix}*")
+        for role in domain_access.roles(prefix):
+            secured.call("DELETE", f"{SECURITY}/rolesmapping/{role}")
+            secured.call("DELETE", f"{SECURITY}/roles/{role}")
+
+
+@pytest.fixture(scope="module")
+def installed(make: Make) -> Installation:
+    """An installation that is set up, with one event; what tests do with it is refused, or adds events of other ids."""
+    installation = make()
+    installation.set_up()
+    assert installation.bulk(installation.writer, ("create", installation.index, "there")) == [(201, "")]
+    installation.node.request("POST", f"/{installation.index}/_refresh")
+    return installation
+
+
+def test_a_second_run_changes_nothing(make: Make) -> None:
+    """Roles and mappings are made once; then all is as it should be."""
+    installation = make()
+    first = installation.set_up()
+    assert set(actions(first.changes, "role").values()) == {"create"}
+    assert actions(first.changes, "role mapping") == {
+        f"{installation.prefix}cloudtrail-writer": "create",
+        f"{installation.prefix}cloudtrail-analyst": "create",
+        "kibana_user": "update",
+        "alerting_read_access": first_of(first, "alerting_read_access"),
+        "all_access": "update",
+        "security_manager": first_of(first, "security_manager"),
+    }
+    again = installation.set_up()
+    assert [change for change in again.changes if change.action not in ("unchanged", "leave out")] == []
+    assert the(again.changes, "ISM policy").action == "leave out"  # the node has no such plugin
+
+
+def first_of(outcome: Outcome, role: str) -> str:
+    """Created by the first of these tests that runs, updated by the others."""
+    action = actions(outcome.changes, "role mapping")[role]
+    assert action in ("create", "update")
+    return action
+
+
+def test_the_function_creates_documents_and_reads_its_template(installed: Installation) -> None:
+    """A month's first event makes its index, with the alias; an event that is there is a duplicate; the template can be seen."""
+    new = f"{installed.prefix}cloudtrail-2026.12"
+    assert installed.bulk(installed.writer, ("create", new, "a"), ("create", installed.index, "there")) == [
+        (201, ""),
+        (409, "version_conflict_engine_exception"),
+    ]
+    assert installed.node.request("GET", f"/{new}/_alias") == {new: {"aliases": {f"{installed.prefix}cloudtrail": {}}}}
+    engine = HttpEngine(installed.settings, lambda: Caller(installed.node, installed.writer))
+    index_template.check(engine, installed.prefix)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/{alias}/_search"),
+        ("POST", "/{alias}/_count"),
+        ("GET", "/{index}/_doc/there"),
+        ("GET", "/{index}/_mapping"),
+        ("DELETE", "/{index}/_doc/there"),
+        ("POST", "/{index}/_update/there"),
+        ("DELETE", "/{index}"),
+        ("PUT", "/{index}/_settings"),
+        ("PUT", "/_index_template/{alias}"),
+        ("DELETE", "/_index_template/{alias}"),
+        ("POST", "/{alias}/_delete_by_query"),
+        ("PUT", "/other-index/_doc/1"),
+        ("GET", "/_cluster/settings"),
+        ("GET", f"{SECURITY}/roles"),
+    ],
+)
+def test_the_function_can_do_nothing_else(installed: Installation, method: str, path: str) -> None:
+    """It cannot search, read, delete or change events, nor touch anything of others."""
+    alias = f"{installed.prefix}cloudtrail"
+    body: dict[str, Any] | None = {"query": {"match_all": {}}} if "_query" in path else {"doc": {}} if "_update" in path else None
+    if method == "PUT":
+        body = {"index_patterns": [f"{alias}-2*"]} if "template" in path else {"index.refresh_interval": "5s"}
+    asked = path.format(alias=alias, index=installed.index)
+    assert installed.node.call(method, asked, body, backend_roles=[installed.writer])[0] == 403
+
+
+def test_the_function_cannot_use_bulk_requests_for_more(installed: Installation) -> None:
+    """Deletes and other indices are refused one by one. Overwriting by `index` the engine cannot tell from creating."""
+    answers = installed.bulk(
+        installed.writer,
+        ("create", "elsewhere", "1"),
+        ("create", f"{installed.prefix}other", "1"),
+        ("index", installed.index, "there"),
+    )
+    assert answers == [(403, "security_exception"), (403, "security_exception"), (200, "")]
+    delete = f'{{"delete":{{"_index":"{installed.index}","_id":"there"}}}}\n'.encode()
+    answer = installed.node.request("POST", "/_bulk", delete, backend_roles=[installed.writer])
+    assert answer["items"][0]["delete"]["status"] == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/{alias}/_search"),
+        ("POST", "/{alias}*/_search"),
+        ("POST", "/{alias}/_count"),
+        ("GET", "/{index}/_doc/there"),
+        ("GET", "/{alias}/_mapping"),
+        ("GET", "/{alias}*/_field_caps?fields=*"),
+        ("GET", "/{alias}/_alias"),
+        ("GET", "/_resolve/index/{alias}*"),
+        ("POST", "/{alias}/_search/point_in_time?keep_alive=1m"),
+    ],
+)
+def test_analysts_search(installed: Installation, method: str, path: str) -> None:
+    """They search by alias and pattern, and see what fields there are, as Dashboards asks for them."""
+    asked = path.format(alias=f"{installed.prefix}cloudtrail", index=installed.index)
+    assert installed.node.call(method, asked, backend_roles=[installed.analyst])[0] == 200
+
+
+def test_analysts_find_events_and_see_the_shared_tenant(installed: Installation) -> None:
+    """What they search for is found; the shared tenant is theirs to read, not to write."""
+    found = installed.node.request("POST", f"/{installed.prefix}cloudtrail/_search", backend_roles=[installed.analyst])
+    assert [hit["_id"] for hit in found["hits"]["hits"]] == ["there"]
+    about = installed.node.request("GET", "/_plugins/_security/authinfo", backend_roles=[installed.analyst])
+    assert about["tenants"]["global_tenant"] is False  # may not write
+    assert {f"{installed.prefix}cloudtrail-analyst", "kibana_user", "alerting_read_access"} <= set(about["roles"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/{index}/_doc/new"),
+        ("DELETE", "/{index}/_doc/there"),
+        ("POST", "/{index}/_update/there"),
+        ("DELETE", "/{index}"),
+        ("PUT", "/{prefix}cloudtrail-2027.01"),
+        ("POST", "/{prefix}cloudtrail/_delete_by_query"),
+        ("POST", "/other-installation-cloudtrail/_search"),
+        ("GET", "/_index_template/{prefix}cloudtrail"),
+        ("GET", f"{SECURITY}/roles"),
+    ],
+)
+def test_analysts_write_nothing(installed: Installation, method: str, path: str) -> None:
+    """They change no event and no index, and see nothing of other installations."""
+    body: dict[str, Any] | None = {"doc": {}} if "_update" in path else {"query": {"match_all": {}}} if "_query" in path else None
+    asked = path.format(index=installed.index, prefix=installed.prefix)
+    body = {"eventName": "x"} if asked.endswith("_doc/new") else body
+    assert installed.node.call(method, asked, body, backend_roles=[installed.analyst])[0] == 403
+
+
+def test_administrators_may_do_everything(installed: Installation) -> None:
+    """Their role is added to those who administer the domain, in the engine and in its security."""
+    admin = installed.settings.admin_role_arns[0]
+    assert installed.node.call("GET", "/_cluster/settings", backend_roles=[admin])[0] == 200
+    assert installed.node.call("GET", f"{SECURITY}/roles", backend_roles=[admin])[0] == 200
+    assert admin in installed.mapping("security_manager")["backend_roles"]
+
+
+def test_others_stay_mapped(make: Make, secured: SecuredNode) -> None:
+    """Users, hosts and roles that somebody else mapped are there afterwards; what the mapping was before is kept."""
+    role = "kibana_user"
+    theirs = {"backend_roles": ["kibanauser", "others"], "users": ["maria"], "hosts": ["10.0.0.*"], "description": "ours"}
+    secured.request("PUT", f"{SECURITY}/rolesmapping/{role}", theirs)
+    installation = make()
+    installation.set_up()
+    now = installation.mapping(role)
+    assert now["backend_roles"] == ["kibanauser", "others", installation.analyst]
+    assert (now["users"], now["hosts"], now["description"]) == (["maria"], ["10.0.0.*"], "ours")
+    before = installation.kept[f"role-mapping/{role}"]
+    assert {name: before[name] for name in theirs} == theirs
+    own = f"{installation.prefix}cloudtrail-analyst"
+    secured.request("PUT", f"{SECURITY}/rolesmapping/{own}", {"backend_roles": ["by-hand"]})
+    assert the(installation.set_up().changes, "role mapping", own).action == "update"
+    assert installation.mapping(own)["backend_roles"] == ["by-hand", installation.analyst]
+
+
+def test_users_and_groups_are_mapped_as_what_they_are(make: Make) -> None:
+    """An IAM user comes by its name, a group of a SAML directory as a backend role."""
+    user = f"{ACCOUNT}:user/maria"
+    installation = make(ANALYST_ROLE_ARNS=f"security team, {user}")
+    installation.set_up()
+    mapping = installation.mapping(f"{installation.prefix}cloudtrail-analyst")
+    assert (mapping["backend_roles"], mapping["users"]) == (["security team"], [user])
+
+
+def test_a_role_that_a_person_edited_is_kept_and_put_right(make: Make, secured: SecuredNode) -> None:
+    """The backup holds what was there, the differences name it, and the role is as it should be afterwards."""
+    installation = make()
+    installation.set_up()
+    role = f"{installation.prefix}cloudtrail-writer"
+    edited = {**domain_access.roles(installation.prefix)[role], "cluster_permissions": ["cluster_all"]}
+    secured.request("PUT", f"{SECURITY}/roles/{role}", edited)
+    change = the(installation.set_up().changes, "role", role)
+    assert (change.action, change.differences) == ("update", ("cluster_permissions",))
+    assert installation.kept[f"role/{role}"]["cluster_permissions"] == ["cluster_all"]
+    assert "cluster_all" not in str(secured.request("GET", f"{SECURITY}/roles/{role}"))
+
+
+def test_a_role_of_somebody_else_is_not_touched(make: Make, secured: SecuredNode) -> None:
+    """A role of our name without our mark is refused, and nothing at all is changed."""
+    installation = make()
+    role = f"{installation.prefix}cloudtrail-analyst"
+    secured.request("PUT", f"{SECURITY}/roles/{role}", {"description": "Maria's", "cluster_permissions": ["cluster_monitor"]})
+    with pytest.raises(DomainSetupError, match=f"role '{role}': there is an object of this name that is not Audit Search's"):
+        installation.set_up()
+    assert secured.request("GET", f"{SECURITY}/roles/{role}")[role]["description"] == "Maria's"
+    assert secured.call("GET", f"/_index_template/{installation.prefix}cloudtrail")[0] == 404
+
+
+def test_a_caller_who_is_no_administrator_learns_what_to_do(make: Make, secured: SecuredNode) -> None:
+    """The error names who was refused what, by which layer, and the way out."""
+    installation = make()
+    nobody = f"{ACCOUNT}:role/nobody"
+    with pytest.raises(DomainSetupError) as caught:
+        installation.set_up(Caller(secured, nobody))
+    text = str(caught.value)
+    assert f"fine-grained access control refuses {nobody}" in text
+    assert "cluster:monitor/main" in text
+    assert f"Map {nobody} to the roles all_access and security_manager" in text
+    assert "DomainAdminRoleArn=" in text
+    assert "PrepareDomain=command" in text
+
+
+def test_a_caller_who_administers_the_engine_but_not_its_security(make: Make, secured: SecuredNode) -> None:
+    """The security API has a refusal of its own, which is explained the same way."""
+    installation = make()
+    half = f"{ACCOUNT}:role/{installation.prefix}half"
+    role = f"{installation.prefix}half"
+    body = {"cluster_permissions": ["*"], "index_permissions": [{"index_patterns": ["*"], "allowed_actions": ["*"]}]}
+    secured.request("PUT", f"{SECURITY}/roles/{role}", body)
+    secured.request("PUT", f"{SECURITY}/rolesmapping/{role}", {"backend_roles": [half]})
+    try:
+        with pytest.raises(DomainSetupError, match=f"security API refuses {half}, which is no administrator of the domain"):
+            installation.set_up(Caller(secured, half))
+    finally:
+        secured.request("DELETE", f"{SECURITY}/rolesmapping/{role}")
+        secured.request("DELETE", f"{SECURITY}/roles/{role}")
+
+
+def test_a_wrong_password_is_told_from_a_missing_role(make: Make) -> None:
+    """A 401 is about the log-in."""
+    api = HttpApi(make().settings, (ADMIN, "wrong"))
+    with pytest.raises(DomainSetupError, match="The log-in is refused"):
+        wait_until_ready(api, float("inf"), refused_seconds=0)
