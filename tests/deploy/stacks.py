@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tests.deploy.deployable import known_types, leave_out_unknown, write_out
 from tests.support.building import ARCHITECTURE, ROOT, load_template, tool, write_template
@@ -124,6 +125,14 @@ class Stack:
     def postponed(self) -> list[Postponed]:
         """The messages that the function sent back to the queue so far."""
         return self.aws.handles.of(self.outputs["CloudTrailQueueUrl"].rsplit("/", 1)[1])
+
+    def received(self) -> list[int]:
+        """How often each message was received that is in the queue; ministack tells without receiving it once more."""
+        url = f"{self.aws.url}/_ministack/sqs/messages?QueueUrl={quote(self.outputs['CloudTrailQueueUrl'], safe='')}"
+        with urllib.request.urlopen(url, context=self.aws.certificate.trusting(), timeout=60) as answer:
+            accounts = json.load(answer)["messages"]
+        queues = [messages for regions in accounts.values() for queues in regions.values() for messages in queues.values()]
+        return [message["ReceiveCount"] for messages in queues for message in messages]
 
     def release(self) -> int:
         """Have the messages that were sent back come again at once; gives how many."""
