@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup cli test lint test-fast test-engine test-packaging test-readme clean
+.PHONY: help setup cli test lint test-fast test-engine test-packaging test-deploy test-readme clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ $(READY): requirements-dev.txt pyproject.toml
 include demo.mk build.mk invoke.mk bench.mk bench-engine.mk
 
 # The README's test runs `make test` in a clone, which must not begin all of it again.
-test: lint test-fast $(if $(AUDIT_SEARCH_IN_README),,test-engine test-packaging test-readme) ## everything that has to hold, as CI runs it
+test: lint test-fast $(if $(AUDIT_SEARCH_IN_README),,test-engine test-packaging test-deploy test-readme) ## everything that has to hold, as CI runs it
 
 lint: $(READY) ## style, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -44,6 +44,9 @@ test-engine: $(READY) ## the integration tests and more on a real OpenSearch nod
 
 test-packaging: tools-ready ## the template and what is built from it (needs Python 3.13)
 	@$(BIN)/pytest tests/packaging
+
+test-deploy: tools-ready ## the built template in a stand-in for AWS, deployed in many ways (FULL=1: in all; needs Python 3.13)
+	@FULL="$(FULL)" $(BIN)/pytest tests/deploy
 
 test-readme: $(READY) ## each command of the README, in a fresh clone
 	@$(BIN)/pytest tests/readme

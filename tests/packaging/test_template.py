@@ -421,11 +421,12 @@ def test_the_function_may_call_exactly_the_paths_that_it_calls(template: dict[st
         if "Function" in name:
             for action in as_list(statement["Action"]):
                 if action.startswith("es:"):
-                    for choice in statement["Resource"]["Fn::If"][1:]:
+                    for choice in (each for some in statement["Resource"]["Fn::If"][1:] for each in as_list(some)):
                         path = re.sub(r"\$\{OpenSearchDomainArn\}|.*domain/\$\{DomainName\}", "", choice["Fn::Sub"])
                         allowed.setdefault(name, set()).add((action, path))
     assert allowed["CloudTrailFunctionRole"] == {("es:ESHttpPost", "/_bulk"), ("es:ESHttpGet", "/_index_template/*")}
     assert {action for action, _ in allowed["SetupFunctionRole"]} == {"es:ESHttpGet", "es:ESHttpPut", "es:ESHttpPost"}
+    assert not {path for _, path in allowed["SetupFunctionRole"]} & {"/*", "*"}
     assert set(allowed) == {"CloudTrailFunctionRole", "SetupFunctionRole"}
 
 

@@ -85,10 +85,11 @@ class AmazonDomain:
 
     def down(self, how: Literal["refusing", "unavailable", "hanging"] = "unavailable") -> None:
         """Stop working: connections are refused, or each request is answered with 503, or with nothing until `up`."""
+        self.state = "hanging" if how == "hanging" else "unavailable"
         if how == "refusing":
             self._close()
-        else:
-            self.state = how
+        elif self._server is None:
+            self._listen()
 
     def up(self) -> None:
         """Work again, at the same address."""
