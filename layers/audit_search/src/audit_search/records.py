@@ -1,6 +1,6 @@
-"""An inflated CloudTrail object becomes the original texts of its records, a window at a time.
+"""An inflated object becomes the original texts of its records, a window at a time.
 
-The shape is `{"Records":[{…},{…}]}`. The fast way guesses a place between two records (`,` and the first key of the first
+The shape is `{"Records":[{…},{…}]}`, or another array in AWS Config's objects. The fast way guesses a place between two records (`,` and the first key of the first
 record), and a JSON parser accepts or refuses the guess: a quotation mark inside a string is always escaped, so an accepted
 cut is right. Whatever the parser refuses (another key order, pretty-printing, NaN, a lone surrogate, broken JSON) goes the
 exact way: a scanner that follows strings and brackets, needs no window to be valid, and hands out even what is not JSON as
@@ -62,11 +62,37 @@ def windows(chunks: Iterator[bytes]) -> Iterator[Window]:
     Raises ObjectError: not-json, truncated (the JSON ends early), no-records, too-big (one element beyond MAX_ELEMENT);
     DigestObjectError for a digest or an AWS Config object. What came before the error has been handed out.
     """
-    return _Scanner(chunks).windows()
+    scanner = Scanner(chunks)
+    yield from scanner.windows()
+    if not scanner.found:
+        raise _without_records(scanner.keys)
 
 
-class _Scanner:
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+def _without_records(keys: list[str]) -> ObjectError:
+    if not keys:
+        return ObjectError("no-records", "the object holds no JSON")
+    names = set(keys)
+    if "digestS3Object" in names or "digestStartTime" in names:
+        return DigestObjectError("CloudTrail digest", "a digest file, recognised by its content")
+    if "configurationItems" in names or "configurationItem" in names:
+        return DigestObjectError("AWS Config object", "a configuration history or snapshot, recognised by its content")
+    return ObjectError("no-records", "no Records in it; its top-level keys are " + ", ".join(keys[:20]))
+
+
+class Scanner:
+    """Cuts the elements out of the top-level arrays of the names `arrays`, and keeps the texts of the top-level values `keep`.
+
+    `keys` are the other top-level keys seen, `found` says whether there was an array, `kept` holds what was kept, by key.
+    """
+
+    def __init__(
+        self, chunks: Iterator[bytes], arrays: frozenset[str] = frozenset({"Records"}), keep: frozenset[str] = frozenset()
+    ) -> None:
+        self.keys: list[str] = []
+        self.found = False
+        self.kept: dict[str, bytes] = {}
+        self._arrays = arrays
+        self._keep = keep
         self._chunks = chunks
         self._buffer = b""
         self._first = b""  # how the records begin, with their first key: what makes a border recognisable
@@ -74,32 +100,24 @@ class _Scanner:
         self._at = 0  # what lies before it has been taken; to cut it off at each step would be quadratic
         self._ended = False
         self._error: ObjectError | None = None
-        self._keys: list[str] = []
-        self._seen_records = False
 
     def windows(self) -> Iterator[Window]:
-        """One top-level object, or several behind each other, as gzip members may hold them."""
+        """One top-level object, or several behind each other, as gzip members may hold them.
+
+        Raises ObjectError: not-json, truncated, no-records (an array that is none), too-big.
+        """
         self._fill(len(_BOM))
         self._at = len(_BOM) if self._buffer.startswith(_BOM) else 0  # files that an editor has had its hands on
         while self._peek():
             yield from self._object()
         if self._error:
             raise self._error
-        if not self._seen_records:
-            if not self._keys:
-                raise ObjectError("no-records", "the object holds no JSON")
-            names = set(self._keys)
-            if "digestS3Object" in names or "digestStartTime" in names:
-                raise DigestObjectError("CloudTrail digest", "a digest file, recognised by its content")
-            if "configurationItems" in names or "configurationItem" in names:
-                raise DigestObjectError("AWS Config object", "a configuration history or snapshot, recognised by its content")
-            raise ObjectError("no-records", "no Records in it; its top-level keys are " + ", ".join(self._keys[:20]))
 
     def _object(self) -> Iterator[Window]:
         self._fill(64)
-        head = _HEAD.match(self._buffer, self._at)
+        head = _HEAD.match(self._buffer, self._at) if "Records" in self._arrays else None
         if head:
-            self._seen_records = True
+            self.found = True
             self._at = head.end()
             yield from self._array()
         elif self._peek() == b"{":
@@ -126,16 +144,18 @@ class _Scanner:
             self._at += 1
             mark = self._peek()
             name = key[1:-1].decode("utf-8", "replace")
-            if len(self._keys) < 1_000:
-                self._keys.append(name[:64])
-            if name == "Records" and mark == b"[":
-                self._seen_records = True
+            if len(self.keys) < 1_000:
+                self.keys.append(name[:64])
+            if name in self._arrays and mark == b"[":
+                self.found = True
                 self._at += 1
                 yield from self._array()
             elif mark == b"":
                 raise self._broken("a value")
-            elif name == "Records":
-                raise ObjectError("no-records", "Records is not a list")
+            elif name in self._arrays:
+                raise ObjectError("no-records", f"{name} is not a list")
+            elif name in self._keep:
+                self.kept[name] = self._take()
             else:
                 self._take()
 
@@ -236,7 +256,7 @@ class _Scanner:
         """An element without an end (a quotation mark is missing), up to the next place that looks like a border."""
         border = self._border(self._at)
         if border < 0:
-            raise self._broken("a record or the end of Records")
+            raise self._broken("a record or the end of the list")
         text = self._buffer[self._at : border]
         self._at = border
         return text
