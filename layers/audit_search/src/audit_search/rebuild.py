@@ -125,7 +125,7 @@ def build(text: bytes, place: Place, position: int, naming: Naming, mode: str, *
     if notes.wrapped:
         ct["wrapped"] = notes.wrapped
     if notes.unexpected:
-        ct["unexpected"] = _utf8_cut(dump(notes.unexpected), MAX_TERM)
+        ct["unexpected"] = utf8_cut(dump(notes.unexpected), MAX_TERM)
     if refused:
         ct["rebuilt"] = True
     source["raw"] = raw
@@ -143,6 +143,25 @@ def load(text: bytes, deep: list[str] | None = None) -> Any:
     return json.loads(
         shallow.decode("utf-8", "replace"), strict=False, parse_constant=str, parse_int=_integer, parse_float=_number
     )
+
+
+def load_whole(text: bytes) -> Any:
+    """As `load`, with the JSON text of what lies too deep in its place, and every text fit for UTF-8.
+
+    Raises ValueError for what is not JSON.
+    """
+    deep: list[str] = []
+    return _restored(load(text, deep), deep)
+
+
+def _restored(value: Any, deep: list[str]) -> Any:
+    if isinstance(value, str):
+        return _clean(_unmarked(value, deep))
+    if isinstance(value, list):
+        return [_restored(item, deep) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _restored(item, deep) for key, item in value.items()}
+    return value
 
 
 def dump(value: object) -> str:
@@ -179,6 +198,15 @@ def depth(text: bytes) -> int:
 _MARK: Final = "\ue000deep:"
 
 
+def _unmarked(value: str, deep: list[str]) -> str:
+    """What a mark stands for; any other text as it is, for a record may hold one that only looks like a mark."""
+    if deep and value.startswith(_MARK):
+        number = value[len(_MARK) :]
+        if number.isascii() and number.isdigit() and len(number) < 10 and int(number) < len(deep):
+            return deep[int(number)]
+    return value
+
+
 def _cap_depth(text: bytes, deep: list[str]) -> bytes:
     """The text with each value beyond MAX_DEPTH replaced by a mark, and what stood there appended to `deep`.
 
@@ -207,7 +235,7 @@ def _cap_depth(text: bytes, deep: list[str]) -> bytes:
 def _field(key: str, value: Any, source: dict[str, Any], notes: Notes) -> None:
     if key in KEYWORDS:
         if value is not None:
-            source[key] = _keyword(key, value, notes)
+            source[key] = keyword(key, value, notes)
     elif key in BOOLEANS:
         if isinstance(value, bool) or value in ("true", "false"):
             source[key] = value
@@ -216,7 +244,7 @@ def _field(key: str, value: Any, source: dict[str, Any], notes: Notes) -> None:
             notes.unexpected[key] = _tree(value, key, notes)
     elif key in TREES:
         if value is not None:
-            source[key] = _subtree(key, value, notes)
+            source[key] = subtree(key, value, notes)
     elif key in FLATTENED:
         if value is not None:
             flatten(key, value, FLATTENED[key], source, notes)
@@ -234,7 +262,8 @@ def _field(key: str, value: Any, source: dict[str, Any], notes: Notes) -> None:
             notes.unexpected[short] = _tree(value, short, notes)
 
 
-def _keyword(path: str, value: Any, notes: Notes) -> Any:
+def keyword(path: str, value: Any, notes: Notes) -> Any:
+    """A value that a keyword field takes: a text that is no longer than a term can be, texts, a number, or JSON text."""
     if isinstance(value, str):
         return _text(path, value, notes)
     if isinstance(value, (bool, int, float)):
@@ -247,16 +276,15 @@ def _keyword(path: str, value: Any, notes: Notes) -> Any:
 
 def _text(path: str, value: str, notes: Notes) -> str:
     if notes.deep and value.startswith(_MARK):
-        number = value[len(_MARK) :]
-        # A record may hold such a text itself.
-        if number.isascii() and number.isdigit() and len(number) < 10 and int(number) < len(notes.deep):
+        whole = _unmarked(value, notes.deep)
+        if whole is not value:
             notes.cut(path)
-            value = notes.deep[int(number)]
+            value = whole
     value = _clean(value)
     room = max(MAX_TERM - len(path.encode()), 64)
     if len(value) * 4 > room and len(value.encode()) > room:
         notes.cut(path)
-        return _utf8_cut(value, room)
+        return utf8_cut(value, room)
     return value
 
 
@@ -264,11 +292,12 @@ def _json_text(path: str, value: Any, notes: Notes) -> str:
     return _text(path, dump(_tree(value, path, notes)), notes)
 
 
-def _utf8_cut(value: str, size: int) -> str:
+def utf8_cut(value: str, size: int) -> str:
+    """The beginning of a text, at most `size` bytes of UTF-8."""
     return value.encode()[:size].decode("utf-8", "ignore")
 
 
-def _subtree(path: str, value: Any, notes: Notes) -> Any:
+def subtree(path: str, value: Any, notes: Notes) -> Any:
     """A flat_object takes objects and lists of objects; anything else would vanish from search without a word."""
     if isinstance(value, dict) or (isinstance(value, list) and value and all(isinstance(item, dict) for item in value)):
         return _tree(value, path, notes)
@@ -288,7 +317,7 @@ def _tree(value: Any, path: str, notes: Notes, lists: int = MAX_DEPTH) -> Any:
     if isinstance(value, dict):
         if len(path.encode()) > MAX_TERM // 2:  # so many long keys that no leaf would fit behind them
             notes.cut(path)
-            return _utf8_cut(dump(_shallow(value, notes)), 1_000)
+            return utf8_cut(dump(_shallow(value, notes)), 1_000)
         tree: dict[str, Any] = {}
         for key, item in value.items():
             short = _key(key, path, notes)
@@ -307,7 +336,7 @@ def _key(key: str, path: str, notes: Notes) -> str:
     if len(key.encode()) <= MAX_KEY:
         return key
     notes.cut(f"{path}.{key[:64]}")
-    return f"{_utf8_cut(key, MAX_KEY)}~{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return f"{utf8_cut(key, MAX_KEY)}~{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def flatten(path: str, value: Any, inner: object, source: dict[str, Any], notes: Notes | None = None) -> None:
@@ -319,7 +348,7 @@ def flatten(path: str, value: Any, inner: object, source: dict[str, Any], notes:
     notes = notes or Notes()
     if not isinstance(value, dict):
         notes.wrap(path)
-        source[f"{path}.value"] = _keyword(f"{path}.value", value, notes)
+        source[f"{path}.value"] = keyword(f"{path}.value", value, notes)
         return
     table: Mapping[str, object] = inner if isinstance(inner, Mapping) else {}
     for key, item in value.items():
@@ -336,7 +365,7 @@ def flatten(path: str, value: Any, inner: object, source: dict[str, Any], notes:
         elif isinstance(item, (dict, list)) and f"{path}.{key}" not in FLAT_LEAVES:
             source[f"{path}.{key}"] = _tree(item, f"{path}.{key}", notes, MAX_LISTS)
         else:
-            source[f"{path}.{key}"] = _keyword(f"{path}.{key}", item, notes)
+            source[f"{path}.{key}"] = keyword(f"{path}.{key}", item, notes)
 
 
 def _resources(value: Any, notes: Notes) -> list[Any]:
@@ -348,7 +377,7 @@ def _resources(value: Any, notes: Notes) -> list[Any]:
                 if leaf is None:
                     continue
                 if _PLAIN_NAME.fullmatch(key):
-                    resource[key] = _keyword(f"resources.{key}", leaf, notes)
+                    resource[key] = keyword(f"resources.{key}", leaf, notes)
                 else:
                     notes.unexpected[_key(f"resources.{key}", "resources", notes)] = _tree(leaf, "resources", notes)
             resources.append(resource)
@@ -386,7 +415,7 @@ def _identity_of(record: Mapping[str, Any], text: bytes) -> tuple[str, str | Non
             event_id = _clean(str(value))
             if len(event_id.encode()) <= MAX_ID_BYTES:
                 return event_id, event_id
-            return "sha256-" + hashlib.sha256(event_id.encode()).hexdigest(), _utf8_cut(event_id, MAX_TERM)
+            return "sha256-" + hashlib.sha256(event_id.encode()).hexdigest(), utf8_cut(event_id, MAX_TERM)
     return "sha256-" + hashlib.sha256(text).hexdigest(), None
 
 
