@@ -3,6 +3,8 @@
 Every envelope is recognised by its content, never by configuration, and may be mixed with any other in one event:
 S3 notifications (direct, in SQS, in SNS, in SNS in SQS, raw SNS in SQS), EventBridge `Object Created` (direct and in
 SQS), CloudTrail's own SNS message, and what Lambda makes of a direct event that failed: an event in its record of the failure.
+With `config=True` the messages of AWS Config's delivery channel are collected from all of them, and from EventBridge's events
+of AWS Config; without it they are skipped.
 
 S3 form-encodes the keys in its notifications; EventBridge and CloudTrail do not.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
@@ -17,12 +19,18 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote_plus
+
+import msgspec
 
 from audit_search.errors import UnknownEnvelopeError
 
 _VALIDATION = "CloudTrail validation message."
+_CLOUDTRAIL = "CloudTrail object"
+
+CONFIG_FOLDERS: Final = ("ConfigHistory", "ConfigSnapshot", "OversizedChangeNotification")
+"""The folders of AWS Config's objects, somewhere below one that is called Config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,27 @@ class Skipped:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A text that may be a message of AWS Config's delivery channel; `aws_config.read_message` knows.
+
+    `sent` is when its envelope was made (ISO 8601), `account` and `region` are those of an EventBridge envelope, where there
+    was one. A topic's are not taken: it may gather the messages of many accounts.
+    """
+
+    text: str
+    sent: str = ""
+    account: str = ""
+    region: str = ""
+
+
 @dataclass(slots=True)
 class Message:
-    """What one SQS message, or a whole direct event, asks for."""
+    """What one SQS message, or a whole direct event, asks for.
+
+    `objects` may hold CloudTrail records. Only where AWS Config was asked for there are `config_objects`, its histories,
+    snapshots and oversized items, and `notifications`; `objects` are then those that lie in a folder of CloudTrail's.
+    """
 
     message_id: str | None = None  # None: a direct event, which has no queue to return to
     objects: list[ObjectRef] = field(default_factory=list)
@@ -58,16 +84,20 @@ class Message:
     queue_arn: str = ""
     receipt_handle: str = ""
     receive_count: int = 1
+    notifications: list[Notification] = field(default_factory=list)
+    config_objects: list[ObjectRef] = field(default_factory=list)
+    for_config: bool = False
 
 
-def messages(event: object) -> list[Message]:
+def messages(event: object, *, config: bool = False) -> list[Message]:
     """The messages of a Lambda event: one for each SQS message, or a single one for everything else.
 
-    A shape that is not known becomes the `error` of its own message and leaves the others alone.
+    A shape that is not known becomes the `error` of its own message and leaves the others alone. With `config` it becomes a
+    notification instead: AWS Config's topics carry messages of others, and it takes their content to tell them apart.
     """
     if isinstance(event, Mapping) and _is_sqs(event):
-        return [_sqs_message(record) for record in event["Records"]]
-    message = Message()
+        return [_sqs_message(record, config) for record in event["Records"]]
+    message = Message(for_config=config)
     _bounded(_collect, event, message)
     return [message]
 
@@ -84,9 +114,23 @@ def skip_reason(key: str) -> str | None:
         return "AWS Config writability check"
     if "CloudTrail-Digest" in segments:
         return "CloudTrail digest"
-    if "Config" in segments and not {"ConfigHistory", "ConfigSnapshot", "OversizedChangeNotification"}.isdisjoint(segments):
-        return "AWS Config object"
-    return None
+    return "AWS Config object" if config_folder(key) else None
+
+
+def config_folder(key: str) -> str:
+    """The folder of AWS Config's that an object lies in, one of CONFIG_FOLDERS, or an empty text."""
+    folders = key.split("/")[:-1]
+    if "Config" not in folders:
+        return ""
+    return next((folder for folder in CONFIG_FOLDERS if folder in folders), "")
+
+
+def config_skip_reason(key: str) -> str | None:
+    """Why an object that lies at this key holds no configuration items, or None when it may."""
+    reason = skip_reason(key)
+    if reason == "AWS Config object":
+        return None
+    return reason or (_CLOUDTRAIL if _of_cloudtrail(key) else "not an object of AWS Config")
 
 
 def _is_sqs(event: Mapping[str, Any]) -> bool:
@@ -98,7 +142,7 @@ def _is_sqs(event: Mapping[str, Any]) -> bool:
     )
 
 
-def _sqs_message(record: Mapping[str, Any]) -> Message:
+def _sqs_message(record: Mapping[str, Any], config: bool) -> Message:
     attributes = record.get("attributes")
     received = attributes.get("ApproximateReceiveCount", "1") if isinstance(attributes, Mapping) else "1"
     message = Message(
@@ -106,6 +150,7 @@ def _sqs_message(record: Mapping[str, Any]) -> Message:
         queue_arn=_text(record.get("eventSourceARN")) or "",
         receipt_handle=_text(record.get("receiptHandle")) or "",
         receive_count=int(received) if re.fullmatch("[0-9]{1,9}", str(received)) else 1,
+        for_config=config,
     )
     _bounded(_collect_text, record["body"], message)
     return message
@@ -118,9 +163,9 @@ def _bounded(collect: Callable[[Any, Message], None], content: object, message: 
         message.error = UnknownEnvelopeError("The message holds envelopes within envelopes, more of them than anything sends.")
 
 
-def _collect_text(text: object, message: Message) -> None:
+def _collect_text(text: object, message: Message, sent: object = None) -> None:
     if not isinstance(text, str):
-        _collect(text, message)
+        _collect(text, message, None, sent)
         return
     if text.strip().strip('"') == _VALIDATION:
         message.skipped.append(Skipped("CloudTrail validation message", _VALIDATION))
@@ -128,35 +173,34 @@ def _collect_text(text: object, message: Message) -> None:
     try:
         payload = json.loads(text)
     except (ValueError, RecursionError):
+        if message.for_config:
+            message.notifications.append(Notification(text, _text(sent) or ""))
+            return
         message.error = UnknownEnvelopeError(
             f"The message is not JSON but {len(text):,} characters of text. "
             "Expected an S3, SNS, EventBridge or CloudTrail notification."
         )
         return
-    _collect(payload, message)
+    _collect(payload, message, text, sent)
 
 
-def _collect(payload: Any, message: Message) -> None:
+def _collect(payload: Any, message: Message, text: str | None = None, sent: object = None) -> None:
+    """What a payload holds; `text` is its own text where there is one, `sent` the time of its envelope."""
     match payload:
         case {"Records": [*records]}:
             for record in records:
                 _collect_record(record, message)
         case {"Event": "s3:TestEvent"}:
             message.skipped.append(Skipped("s3:TestEvent", f"bucket {payload.get('Bucket')}"))
-        case {"Type": "Notification", "Message": text}:
-            _collect_text(text, message)
+        case {"Type": "Notification", "Message": inner}:
+            _collect_text(inner, message, payload.get("Timestamp"))
         case {"Type": "SubscriptionConfirmation" | "UnsubscribeConfirmation" as kind}:
             message.skipped.append(Skipped(f"SNS {kind}", f"topic {payload.get('TopicArn')}"))
-        case {"messageType": str(kind)}:
+        case {"messageType": str(kind)} if not message.for_config:
             # Control Tower's aggregated topic carries AWS Config's stream beside CloudTrail's notifications.
             message.skipped.append(Skipped("AWS Config message", kind))
         case {"requestContext": {}, "requestPayload": {**wrapped}}:
             _collect(wrapped, message)  # what Lambda put into the dead-letter queue, sent to the queue again
-        case {"s3Bucket": str(bucket), "s3ObjectKey": [*keys]} if all(isinstance(key, str) for key in keys):
-            for key in keys:
-                _add(ObjectRef(bucket, key), message)
-        case {"s3Bucket": str(bucket), "s3ObjectKey": str(key)}:
-            _add(ObjectRef(bucket, key), message)
         case {
             "detail-type": str(kind),
             "source": "aws.s3",
@@ -165,18 +209,53 @@ def _collect(payload: Any, message: Message) -> None:
             if kind != "Object Created":
                 message.skipped.append(Skipped("not a created object", f"{kind} {key}"))
             else:
-                _add(
-                    ObjectRef(
-                        bucket,
-                        key,
-                        _text(thing.get("version-id")),
-                        _size(thing.get("size")),
-                        _text(payload.get("time")),
-                    ),
-                    message,
-                )
+                version, size = _text(thing.get("version-id")), _size(thing.get("size"))
+                _add(ObjectRef(bucket, key, version, size, _text(payload.get("time"))), message)
         case _:
-            message.error = _unknown(payload)
+            refs = trail_objects(payload)
+            if refs is not None:
+                for ref in refs:
+                    _add(ref, message)
+            elif message.for_config:
+                message.notifications.append(_notification(payload, text, sent))
+            else:
+                message.error = _unknown(payload)
+
+
+def trail_objects(payload: object) -> list[ObjectRef] | None:
+    """The objects that CloudTrail's own message names, or None where the payload is another one."""
+    match payload:
+        case {"messageType": str()}:
+            return None  # AWS Config's messages of deliveries have the same keys beside it
+        case {"s3Bucket": str(bucket), "s3ObjectKey": [*keys]} if all(isinstance(key, str) for key in keys):
+            return [ObjectRef(bucket, key) for key in keys]
+        case {"s3Bucket": str(bucket), "s3ObjectKey": str(key)}:
+            return [ObjectRef(bucket, key)]
+    return None
+
+
+def _notification(payload: Any, text: str | None, sent: object) -> Notification:
+    """The payload's own text where it is known; what Lambda has parsed already is written anew.
+
+    https://docs.aws.amazon.com/config/latest/developerguide/monitor-config-with-cloudwatchevents.html
+    """
+    match payload:
+        case {"detail-type": str(), "source": "aws.config", "detail": {"messageType": str(), **_rest} as detail}:
+            if text is not None:
+                try:
+                    text = bytes(_parts.decode(text)["detail"]).decode()
+                except (msgspec.DecodeError, KeyError, UnicodeEncodeError):
+                    text = None  # NaN or half a surrogate pair
+            account, region = _text(payload.get("account")) or "", _text(payload.get("region")) or ""
+            return Notification(_written(detail, text), _text(payload.get("time")) or "", account, region)
+    return Notification(_written(payload, text), _text(sent) or "")
+
+
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _written(payload: Any, text: str | None) -> str:
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")) if text is None else text
 
 
 def _collect_record(record: Any, message: Message) -> None:
@@ -196,20 +275,32 @@ def _collect_record(record: Any, message: Message) -> None:
                     ),
                     message,
                 )
-        case {"Sns": {"Message": text}}:
-            _collect_text(text, message)
+        case {"Sns": {"Message": text, **envelope}}:
+            _collect_text(text, message, envelope.get("Timestamp"))
         case {"body": text, "messageId": _}:
             _collect_text(text, message)
+        case _ if message.for_config:
+            message.notifications.append(_notification(record, None, None))
         case _:
             message.error = _unknown(record)
 
 
 def _add(ref: ObjectRef, message: Message) -> None:
-    reason = skip_reason(ref.key)
+    reason, objects = skip_reason(ref.key), message.objects
+    if message.for_config:
+        reason = config_skip_reason(ref.key)
+        if reason == _CLOUDTRAIL:
+            reason = None
+        else:
+            objects = message.config_objects
     if reason:
         message.skipped.append(Skipped(reason, str(ref)))
     else:
-        message.objects.append(ref)
+        objects.append(ref)
+
+
+def _of_cloudtrail(key: str) -> bool:
+    return any(folder.startswith("CloudTrail") for folder in key.split("/")[:-1])
 
 
 def _text(value: object) -> str | None:
