@@ -120,6 +120,10 @@ class Retries:
     cap: float = 15.0
     timeout: float = 60.0
 
+    def pause(self, attempts: int) -> float:
+        """Seconds to wait after so many attempts in vain."""
+        return random.uniform(0, min(self.cap, self.base * 2**attempts))  # noqa: S311  # spreads load, no secret
+
 
 class BulkSender:
     """Sends batches until `deadline` (of time.monotonic); used by several threads at once.
@@ -184,7 +188,7 @@ class BulkSender:
                 if reply.status == 400 and self._corrected(numbers[0], result, rebuilt):
                     continue
                 return _settle(numbers, result, REJECTED, refused)
-            elif _passing(reply):
+            elif passing(reply):
                 cause, again = Cause(reply.type or f"http_{reply.status}", reply.reason), numbers
             else:
                 return _settle(numbers, result, RETURNED, Cause(reply.type or f"http_{reply.status}", reply.reason))
@@ -195,8 +199,7 @@ class BulkSender:
                 self._down.set()
                 return _settle(numbers, result, RETURNED, cause)
             if numbers:
-                pause = random.uniform(0, min(self._retries.cap, self._retries.base * 2**attempts))  # noqa: S311  # spreads load, no secret
-                self._wait(max(0.0, min(pause, self._deadline - time.monotonic())))
+                self._wait(max(0.0, min(self._retries.pause(attempts), self._deadline - time.monotonic())))
         self._down.clear()
         return None
 
@@ -266,7 +269,7 @@ def _of_the_index(error: Cause) -> bool:
     )
 
 
-def _passing(reply: Reply) -> bool:
+def passing(reply: Reply) -> bool:
     """Whether waiting may help."""
     return reply.status in (0, 408, 429) or 500 <= reply.status < 600 or throttled(reply)
 

@@ -77,12 +77,17 @@ class Item:
     @property
     def rank(self) -> int:
         """The order of a resource's versions: ms x 2^20 + a tie-break that depends on the version alone. Fits a long."""
-        return (self.captured << 20) | int(self.identity[:5], 16)
+        return rank(self.captured, self.identity)
 
 
 def identity(resource: str, captured: int, state_id: str) -> str:
     """The id of a version of a resource, from its key, its time (ms) and its state id."""
     return hashlib.sha256(f"{resource}|{captured}|{state_id}".encode()).hexdigest()[:40]
+
+
+def rank(captured: int, identity: str) -> int:
+    """The order of a version, from its time (ms) and its id."""
+    return (captured << 20) | int(identity[:5], 16)
 
 
 EARLIEST: Final = 1_356_998_400_000

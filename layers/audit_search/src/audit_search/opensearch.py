@@ -12,8 +12,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -61,10 +61,36 @@ class _Compressed(bytes):
     """A body that is compressed already."""
 
 
-def compressed(body: Body) -> bytes:
+def compressed(body: Body | _Documents) -> bytes:
     """The body as gzip, block by block; the same for the same body."""
     gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
     return _Compressed(b"".join([*map(gzip.compress, body.blocks()), gzip.flush()]))
+
+
+class _Call(NamedTuple):
+    """A request whose body we make: where it goes, and under which name its answer has one part for each of the body's."""
+
+    path: str
+    params: Mapping[str, str]
+    content_type: str
+    parts: str
+
+
+_BULK = _Call("/_bulk", _FILTER, "application/x-ndjson", "items")
+_MGET = _Call("/_mget", {}, "application/json", "docs")
+
+
+class _Documents:
+    """The body of a request for documents."""
+
+    def __init__(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+        self._text = msgspec.json.encode({"docs": wanted})
+
+    def blocks(self) -> Iterator[bytes]:
+        yield self._text
+
+    def __bytes__(self) -> bytes:
+        return self._text
 
 
 class _LockedAuth(AWS4Auth):  # type: ignore[misc]  # the package has no type hints
@@ -154,13 +180,23 @@ class HttpEngine:
     def bulk(self, body: Body, timeout: float) -> Reply:
         """Send a bulk request. A 403 for a compressed body is tried once more in plain: some domains refuse the signature
         of compressed bodies. Where that helps, the container stays with plain bodies."""
+        return self._ask(_BULK, body, timeout)
+
+    def mget(self, wanted: Sequence[Mapping[str, Any]], timeout: float) -> Reply:
+        """Read documents by index and id, as they are now, refreshed or not: the items are the answer's documents in order.
+
+        https://docs.opensearch.org/latest/api-reference/document-apis/multi-get/
+        """
+        return self._ask(_MGET, _Documents(wanted), timeout)
+
+    def _ask(self, call: _Call, body: Body | _Documents, timeout: float) -> Reply:
         used = self._client
-        reply = _send(used, body, timeout)
+        reply = _send(used, call, body, timeout)
         if reply.status == 401 and self._renew(used):
             used = self._client
-            reply = _send(used, body, timeout)
+            reply = _send(used, call, body, timeout)
         if reply.status == 403 and not throttled(reply):
-            reply = self._in_plain(used, body, timeout) or reply
+            reply = self._in_plain(used, call, body, timeout) or reply
         return reply
 
     def _renew(self, used: OpenSearch) -> bool:
@@ -182,7 +218,7 @@ class HttpEngine:
                 return False
             return True
 
-    def _in_plain(self, used: OpenSearch, body: Body, timeout: float) -> Reply | None:
+    def _in_plain(self, used: OpenSearch, call: _Call, body: Body | _Documents, timeout: float) -> Reply | None:
         """The answer to the body without compression, where that is worth a try; at most once a minute while it is in vain."""
         with self._lock:
             if self._compressed:
@@ -194,14 +230,14 @@ class HttpEngine:
                     plain = client(self._settings, auth=self._auth(), compress=False)
                 except (BotoCoreError, ClientError, OpenSearchException):
                     return None
-                reply = _send(plain, body, timeout)
+                reply = _send(plain, call, body, timeout)
                 if reply.status in (0, 401, 403):
                     return None
                 self._client, self._compressed = plain, False
                 return reply
             if self._client is used:
                 return None
-        return _send(self._client, body, timeout)
+        return _send(self._client, call, body, timeout)
 
     def get(self, path: str) -> Any:
         """GET a path; raises opensearchpy's TransportError with the status."""
@@ -217,13 +253,17 @@ class HttpEngine:
         """PUT a JSON body; raises opensearchpy's TransportError with the status."""
         return self._client.transport.perform_request("PUT", path, body=body)
 
+    def search(self, index: str, body: Any) -> Any:
+        """The answer to a search; raises opensearchpy's TransportError with the status."""
+        return self._client.transport.perform_request("POST", f"/{index}/_search", body=body)
 
-def _send(used: OpenSearch, body: Body, timeout: float) -> Reply:
-    headers = {"content-type": "application/x-ndjson"}
+
+def _send(used: OpenSearch, call: _Call, body: Body | _Documents, timeout: float) -> Reply:
+    headers = {"content-type": call.content_type}
     try:
         wire = compressed(body) if used.transport.get_connection().http_compress else bytes(body)
         answer = used.transport.perform_request(
-            "POST", "/_bulk", params={**_FILTER, "request_timeout": timeout}, body=wire, headers=headers
+            "POST", call.path, params={**call.params, "request_timeout": timeout}, body=wire, headers=headers
         )
     except ConnectionTimeout:
         return Reply(0, type="timeout", reason=f"no answer within {timeout:.1f} s")
@@ -241,7 +281,7 @@ def _send(used: OpenSearch, body: Body, timeout: float) -> Reply:
         return Reply(0, type="incomplete_answer", reason=f"{type(error).__name__}")
     if not isinstance(answer, dict):
         return Reply(200, type="incomplete_answer", reason="the answer is not a JSON object")
-    items = answer.get("items")
+    items = answer.get(call.parts)
     return Reply(200, bool(answer.get("errors", True)), items if isinstance(items, list) else None)
 
 
