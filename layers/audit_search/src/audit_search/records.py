@@ -1,10 +1,10 @@
 """An inflated object becomes the original texts of its records, a window at a time.
 
-The shape is `{"Records":[{…},{…}]}`, or another array in AWS Config's objects. The fast way guesses a place between two records (`,` and the first key of the first
-record), and a JSON parser accepts or refuses the guess: a quotation mark inside a string is always escaped, so an accepted
-cut is right. Whatever the parser refuses (another key order, pretty-printing, NaN, a lone surrogate, broken JSON) goes the
-exact way: a scanner that follows strings and brackets, needs no window to be valid, and hands out even what is not JSON as
-one element, so that its neighbours stay whole.
+The shape is `{"Records":[{…},{…}]}`, or another array in AWS Config's objects. The fast way guesses a place between two
+records (`,` and the first key of the first record), and a JSON parser accepts or refuses the guess: a quotation mark inside a
+string is always escaped, so an accepted cut is right. Whatever the parser refuses (another key order, pretty-printing, NaN, a
+lone surrogate, broken JSON) goes the exact way: a scanner that follows strings and brackets, needs no window to be valid, and
+hands out even what is not JSON as one element, so that its neighbours stay whole.
 """
 
 from __future__ import annotations
