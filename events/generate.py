@@ -1,4 +1,5 @@
-"""Writes the sample CloudTrail objects (`events/objects/`) and the AWS payloads (`events/*.json`) that name them.
+"""Writes the sample CloudTrail objects (`events/objects/`) and the AWS payloads (`events/*.json`) that name them, and the
+same of AWS Config (`events/config/`).
 
     python events/generate.py
 
@@ -23,15 +24,33 @@ from pathlib import Path
 from story import hostile, kinds, scenes
 from story.actors import INSTANCE, ORGANISATION, PRODUCTION, Json
 from story.calls import FRANKFURT, VIRGINIA
+from story.config_objects import all_files
+from story.config_payloads import all_config_payloads
 from story.data_events import busy_quarter_of_an_hour
 from story.payloads import Cast, Stored, all_payloads
 from story.records import Delivery, written
 
-__all__ = ["BUCKET", "INSTANCE", "Counts", "SampleObject", "counts", "payloads", "sample_objects"]
+__all__ = [
+    "BUCKET",
+    "CONFIG",
+    "CONFIG_BUCKET",
+    "CONFIG_OBJECTS",
+    "INSTANCE",
+    "Counts",
+    "SampleObject",
+    "config_objects",
+    "config_payloads",
+    "counts",
+    "payloads",
+    "sample_objects",
+]
 
 HERE = Path(__file__).parent
 OBJECTS = HERE / "objects"
 BUCKET = "example-trail-bucket"
+CONFIG = HERE / "config"
+CONFIG_OBJECTS = CONFIG / "objects"
+CONFIG_BUCKET = "example-config-bucket"
 SECOND_TRAIL = "security-trail/AWSLogs/"
 
 
@@ -43,6 +62,7 @@ class SampleObject:
     members: tuple[bytes, ...]
     elements: tuple[bytes, ...] = ()
     has_records: bool = True
+    folder: Path = OBJECTS
 
     @property
     def content(self) -> bytes:
@@ -50,7 +70,7 @@ class SampleObject:
 
     @property
     def path(self) -> Path:
-        return OBJECTS / self.key
+        return self.folder / self.key
 
     @property
     def non_objects(self) -> int:
@@ -208,25 +228,39 @@ def payloads(objects: Sequence[SampleObject]) -> dict[str, Json]:
     return all_payloads(cast)
 
 
-def _stored(sample: SampleObject) -> Stored:
+def config_objects() -> list[SampleObject]:
+    """AWS Config's objects in the order of their times; `elements` are the texts of their items."""
+    return [SampleObject(one.key, (one.content,), one.elements, folder=CONFIG_OBJECTS) for one in all_files()]
+
+
+def config_payloads(objects: Sequence[SampleObject], trail: Sequence[SampleObject]) -> dict[str, Json]:
+    """AWS Config's payloads by name; `trail` are CloudTrail's objects, of which one is announced among them."""
+    first = next(sample for sample in trail if f"AWSLogs/{PRODUCTION}/CloudTrail/{FRANKFURT}/2026/11/03/" in sample.key)
+    return all_config_payloads([_stored(sample, CONFIG_BUCKET) for sample in objects], _stored(first))
+
+
+def _stored(sample: SampleObject, bucket: str = BUCKET) -> Stored:
     body = sample.path.read_bytes()
-    return Stored(BUCKET, sample.key, len(body), hashlib.md5(body, usedforsecurity=False).hexdigest())
+    return Stored(bucket, sample.key, len(body), hashlib.md5(body, usedforsecurity=False).hexdigest())
 
 
-def write(objects: Sequence[SampleObject]) -> None:
-    """Writes the objects whose content differs, then the payloads; removes what is no longer made."""
-    for old in sorted(set(OBJECTS.rglob("*.json.gz")) - {sample.path for sample in objects}):
+def write_objects(objects: Sequence[SampleObject], folder: Path) -> None:
+    """Writes the objects whose content differs; removes what is no longer made."""
+    for old in sorted(set(folder.rglob("*.json.gz")) - {sample.path for sample in objects}):
         old.unlink()
     for sample in objects:
         if sample.path.exists() and gzip.decompress(sample.path.read_bytes()) == sample.content:
             continue
         sample.path.parent.mkdir(parents=True, exist_ok=True)
         sample.path.write_bytes(b"".join(gzip.compress(member, 9, mtime=0) for member in sample.members))
-    made = payloads(objects)
-    for stale in sorted(set(HERE.glob("*.json")) - {HERE / f"{name}.json" for name in made}):
+
+
+def write_payloads(made: dict[str, Json], folder: Path) -> None:
+    """Writes the payloads; removes what is no longer made."""
+    for stale in sorted(set(folder.glob("*.json")) - {folder / f"{name}.json" for name in made}):
         stale.unlink()
     for name, payload in made.items():
-        (HERE / f"{name}.json").write_text(payload_text(payload), encoding="utf-8")
+        (folder / f"{name}.json").write_text(payload_text(payload), encoding="utf-8")
 
 
 def payload_text(payload: Json) -> str:
@@ -234,6 +268,9 @@ def payload_text(payload: Json) -> str:
 
 
 if __name__ == "__main__":
-    all_objects = sample_objects()
-    write(all_objects)
+    all_objects, of_config = sample_objects(), config_objects()
+    write_objects(all_objects, OBJECTS)
+    write_objects(of_config, CONFIG_OBJECTS)
+    write_payloads(payloads(all_objects), HERE)
+    write_payloads(config_payloads(of_config, all_objects), CONFIG)
     sys.stdout.write(f"{counts(all_objects)}\n")

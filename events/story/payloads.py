@@ -20,6 +20,7 @@ from .seeded import BASE36_UPPER, BASE64_URL, HEX, Seeded, example_id
 REGION = "eu-central-1"
 BUCKET_OWNER = "A3NL1KOZZKExample"
 TOPIC = f"arn:aws:sns:{REGION}:{PRODUCTION}:cloudtrail-objects"
+CONFIG_TOPIC = f"arn:aws:sns:{REGION}:{PRODUCTION}:config-topic"
 QUEUE = f"arn:aws:sqs:{REGION}:{PRODUCTION}:audit-search-cloudtrail"
 VALIDATION = "CloudTrail validation message."
 MOMENT = datetime(2026, 11, 20, 9, 1, 30, 512000, tzinfo=UTC)
@@ -43,8 +44,10 @@ def _iso(seconds: int) -> str:
 class Sender:
     """Wraps messages as S3, SNS, SQS and EventBridge do; each payload has its own, so its ids are its own."""
 
-    def __init__(self, case: str) -> None:
+    def __init__(self, case: str, topic: str = TOPIC, queue: str = QUEUE) -> None:
         self._seeded = Seeded(f"payload/{case}")
+        self._topic = topic
+        self._queue = queue
         self._sent = 0
 
     def _next(self) -> int:
@@ -127,6 +130,20 @@ class Sender:
             },
         }
 
+    def eventbridge_config(self, detail_type: str, message: Json) -> Json:
+        """An event of AWS Config on EventBridge: the message of the topic is its detail."""
+        return {
+            "version": "0",
+            "id": self._seeded.guid(),
+            "detail-type": detail_type,
+            "source": "aws.config",
+            "account": PRODUCTION,
+            "time": _iso(self._next())[:19] + "Z",
+            "region": REGION,
+            "resources": [],
+            "detail": message,
+        }
+
     def _sns(self, message: str, subject: str | None, topic: str) -> Json:
         return {
             "Type": "Notification",
@@ -139,8 +156,9 @@ class Sender:
             "Signature": base64.b64encode(self._seeded.text(BASE64_URL, 192).encode()).decode(),
         }
 
-    def sns_event(self, *messages: str, subject: str | None = None, topic: str = TOPIC) -> Json:
+    def sns_event(self, *messages: str, subject: str | None = None, topic: str | None = None) -> Json:
         """Messages of a topic that invokes the function itself. Lambda spells `SigningCertUrl` its own way."""
+        topic = topic or self._topic
         return {
             "Records": [
                 {
@@ -158,14 +176,15 @@ class Sender:
             ]
         }
 
-    def sns_body(self, message: str, subject: str | None = None, topic: str = TOPIC) -> str:
+    def sns_body(self, message: str, subject: str | None = None, topic: str | None = None) -> str:
         """The SNS envelope as text, as it arrives in a queue without raw message delivery."""
+        topic = topic or self._topic
         envelope = {
             **self._sns(message, subject, topic),
             "SigningCertURL": f"https://sns.{REGION}.amazonaws.com/SimpleNotificationService-0a1b2c3d.pem",
             "UnsubscribeURL": _unsubscribe(topic),
         }
-        if topic != TOPIC:
+        if topic != self._topic:
             envelope["MessageAttributes"] = {"account": {"Type": "String", "Value": MANAGEMENT}}
         return text({name: value for name, value in envelope.items() if name != "Subject" or value is not None})
 
@@ -188,7 +207,7 @@ class Sender:
                     "messageAttributes": attributes or {},
                     "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
                     "eventSource": "aws:sqs",
-                    "eventSourceARN": QUEUE,
+                    "eventSourceARN": self._queue,
                     "awsRegion": REGION,
                 }
             )

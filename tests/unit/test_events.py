@@ -13,7 +13,20 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 import pytest
-from generate import BUCKET, INSTANCE, OBJECTS, SampleObject, counts, payload_text, payloads, sample_objects
+from generate import (
+    BUCKET,
+    CONFIG,
+    CONFIG_OBJECTS,
+    INSTANCE,
+    OBJECTS,
+    SampleObject,
+    config_objects,
+    config_payloads,
+    counts,
+    payload_text,
+    payloads,
+    sample_objects,
+)
 from story import hostile
 from story.kinds import ODD_PREFIX
 
@@ -56,6 +69,7 @@ CASES = {
     "unknown_shape_in_sqs",
     "mixed_batch",
 }
+CONFIG_SAMPLES = config_objects()
 NAMED_BUT_NOT_STORED = ("ConfigWritabilityCheckFile", "_ConfigHistory_")
 
 
@@ -89,18 +103,42 @@ def keys_named(value: object) -> Iterator[str]:
                 yield from keys_named(element)
 
 
-def test_the_committed_objects_are_those_that_are_generated() -> None:
+@pytest.mark.parametrize(("folder", "samples"), [(OBJECTS, SAMPLES), (CONFIG_OBJECTS, CONFIG_SAMPLES)], ids=["trail", "config"])
+def test_the_committed_objects_are_those_that_are_generated(folder: Path, samples: list[SampleObject]) -> None:
     """The folder holds exactly the generated keys, each with the generated content."""
-    committed = {path.relative_to(OBJECTS).as_posix(): path for path in OBJECTS.rglob("*") if path.is_file()}
+    committed = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     # Some file systems hand out names in another normalisation than they were given.
     found = {unicodedata.normalize("NFC", name): gzip.decompress(path.read_bytes()) for name, path in committed.items()}
-    assert found == {sample.key: sample.content for sample in SAMPLES}
+    assert found == {sample.key: sample.content for sample in samples}
 
 
 def test_the_committed_payloads_are_those_that_are_generated() -> None:
     """The payload files hold exactly the generated text."""
     found = {name: (EVENTS / f"{name}.json").read_text(encoding="utf-8") for name in PAYLOADS}
     assert found == {name: payload_text(payload) for name, payload in payloads(SAMPLES).items()}
+
+
+def test_the_committed_payloads_of_config_are_those_that_are_generated() -> None:
+    """AWS Config's payload files hold exactly the generated text."""
+    found = {path.stem: path.read_text(encoding="utf-8") for path in CONFIG.glob("*.json")}
+    assert found == {name: payload_text(payload) for name, payload in config_payloads(CONFIG_SAMPLES, SAMPLES).items()}
+
+
+def test_an_object_of_config_names_the_shape_it_has() -> None:
+    """The content of each of AWS Config's objects is JSON whose items are counted as its elements."""
+    for sample in CONFIG_SAMPLES:
+        content = json.loads(sample.content)
+        items = content["configurationItems"] if "configurationItems" in content else [content["configurationItem"]]
+        assert len(items) == len(sample.elements)
+
+
+def test_items_of_config_are_related_to_records_of_cloudtrail() -> None:
+    """Each `relatedEvents` of the story is the id of a record that is among the samples."""
+    ids = {record.get("eventID") for _, record in sound_records()}
+    items = [json.loads(text) for sample in CONFIG_SAMPLES for text in sample.elements if text.startswith(b"{")]
+    related = {event for item in items for event in item.get("relatedEvents", [])}
+    assert len(related) >= 4
+    assert related <= ids
 
 
 def test_every_case_is_there() -> None:
@@ -260,10 +298,12 @@ def test_the_readme_has_a_line_for_every_file() -> None:
     readme = (EVENTS / "README.md").read_text(encoding="utf-8")
     objects = {sample.key.rsplit("/", 1)[1].removesuffix(".json.gz") for sample in SAMPLES if sample.has_records}
     names = {f"{name}.json" for name in PAYLOADS} | {name.rsplit("_", 1)[0] for name in objects}
+    names |= {path.name for path in CONFIG.glob("*.json")}
+    names |= {sample.key.rsplit("/", 1)[1].removesuffix(".json.gz") for sample in CONFIG_SAMPLES}
     assert [name for name in sorted(names) if f"| `{name}` |" not in readme] == []
 
 
 def test_the_folder_stays_small() -> None:
-    """The samples are for reading and for running in seconds: less than 600 kB altogether."""
+    """The samples are for reading and for running in seconds: less than 800 kB altogether."""
     files = [path for path in EVENTS.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    assert sum(path.stat().st_size for path in files) < 600_000
+    assert sum(path.stat().st_size for path in files) < 800_000
