@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from osmem_server import OsmemServer
@@ -14,7 +15,19 @@ from audit_search.config_changes import between
 from audit_search.config_documents import HealthEvent, Origin
 from audit_search.config_history import Arrival
 from audit_search.config_reconciliation import reconcile
-from tests.support.config_world import ACCOUNT, MONTH, REGION, START, Dying, Killed, World, counted, delivered_as, version
+from tests.support.config_world import (
+    ACCOUNT,
+    MONTH,
+    REGION,
+    START,
+    Killed,
+    Trouble,
+    Troubled,
+    World,
+    counted,
+    delivered_as,
+    version,
+)
 from tests.support.engines import TestEngine
 
 
@@ -119,16 +132,29 @@ def test_versions_beyond_retention_count_for_the_latest_state_only(world: World)
     assert world.write([item], kept_from=START + 1).requests == 2
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("kind", ["before", "after"])
 @pytest.mark.parametrize("request_number", range(1, 6))
-def test_a_killed_writer_leaves_what_the_next_one_mends(world: World, request_number: int, after: bool) -> None:
+def test_a_killed_writer_leaves_what_the_next_one_mends(
+    world: World, request_number: int, kind: Literal["before", "after"]
+) -> None:
     """Killed before or after any request, and delivered again: all is as if nothing had happened."""
     early = [version("vol-1", START, "s0"), version("vol-1", START + 9_000, "s9")]
     world.write(early)
     late = [version("vol-1", START + 5_000, "s5"), version("vol-2", START + 5_000, "s5", diff=True)]
     with pytest.raises(Killed):
-        world.write(late, Dying(world.client, request_number, after=after))
+        world.write(late, Troubled(world.client, Trouble(request_number, kind)))
     world.write(late)
+    world.assert_settled(early + late)
+
+
+@pytest.mark.parametrize("request_number", range(1, 6))
+def test_a_lost_answer_changes_nothing(world: World, request_number: int) -> None:
+    """A request that was carried out and whose answer never came is asked again, and all ends the same."""
+    early = [version("vol-1", START, "s0"), version("vol-1", START + 9_000, "s9")]
+    world.write(early)
+    late = [version("vol-1", START + 5_000, "s5"), version("vol-2", START + 5_000, "s5", diff=True)]
+    written = world.write(late, Troubled(world.client, Trouble(request_number, "lost")))
+    assert set(counted(written)) <= {"indexed", "duplicate"}
     world.assert_settled(early + late)
 
 

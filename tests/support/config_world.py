@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from audit_search import index_template
-from audit_search.bulk import Retries
+from audit_search.bulk import Body, Reply, Retries
 from audit_search.config_changes import Change, between, from_message
 from audit_search.config_documents import CURRENT_INDEX, TIMELINE, Origin, current_id, history_index, timeline_id
-from audit_search.config_history import Arrival, History, Outcome, Written
+from audit_search.config_history import Arrival, History, Written
 from audit_search.config_items import Item, Source, parse
 from audit_search.config_requests import Engine
 from audit_search.opensearch import HttpEngine
@@ -189,32 +189,40 @@ def delivered_as(item: Item, source: Source, *, diff: bool = False) -> Item:
     return replace(item, source=source, diff=told)
 
 
-class Killed(BaseException):
-    """A writer that ends here; nothing catches it."""
+class Killed(BaseException):  # no error of anything: nothing may catch it
+    """A writer that ends here."""
 
 
-class Dying:
-    """An engine whose caller is killed at a chosen request: before it was sent, or after it was carried out."""
+@dataclass(frozen=True)
+class Trouble:
+    """What happens at the request of that number: `before` it is sent or `after` it was carried out the writer is killed, or
+    its answer is `lost` on the way."""
 
-    def __init__(self, engine: Engine, request: int, *, after: bool) -> None:
+    request: int
+    kind: Literal["before", "after", "lost"]
+
+
+class Troubled:
+    """An engine whose caller gets into trouble at a chosen request."""
+
+    def __init__(self, engine: Engine, trouble: Trouble) -> None:
         self._engine = engine
-        self._left = request
-        self._after = after
+        self._left = trouble.request
+        self._kind = trouble.kind
 
-    def bulk(self, body: Any, timeout: float) -> Any:
+    def bulk(self, body: Body, timeout: float) -> Reply:
+        """A bulk request."""
         return self._do(lambda: self._engine.bulk(body, timeout))
 
-    def mget(self, wanted: Any, timeout: float) -> Any:
+    def mget(self, wanted: Sequence[Mapping[str, Any]], timeout: float) -> Reply:
+        """A request for documents."""
         return self._do(lambda: self._engine.mget(wanted, timeout))
 
-    def _do(self, request: Callable[[], Any]) -> Any:
+    def _do(self, request: Callable[[], Reply]) -> Reply:
         self._left -= 1
-        if self._left == 0 and not self._after:
+        if self._left == 0 and self._kind == "before":
             raise Killed
-        answer = request()
-        if self._left == 0:
+        reply = request()
+        if self._left == 0 and self._kind == "after":
             raise Killed
-        return answer
-
-
-__all__ = ["Arrival", "Dying", "Killed", "Outcome", "World", "counted", "delivered_as", "expected", "version"]
+        return Reply(0, type="connection_error", reason="lost") if self._left == 0 else reply
