@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from generate import BUCKET
 
-from audit_search.envelopes import Message, ObjectRef, Skipped, messages, skip_reason
+from audit_search.envelopes import Message, ObjectRef, Skipped, config_skip_reason, messages, skip_reason
 from audit_search.errors import UnknownEnvelopeError
 from tests.support.aws import Stored, s3_event, sqs_event
 
@@ -288,6 +288,39 @@ def test_only_created_objects_are_read(name: str, wanted: bool) -> None:
 def test_keys_without_records_are_known_by_their_path(key: str, reason: str | None) -> None:
     """Digests, AWS Config's objects and folders are told from log files by whole path segments, under any prefix."""
     assert skip_reason(key) == reason
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("AWSLogs/1/Config/eu/2026/1/1/ConfigSnapshot/x.json.gz", None),
+        ("p/o-1/AWSLogs/o-1/1/Config/eu/2026/1/1/ConfigHistory/AWS::EC2::VPC.json.gz", None),
+        ("AWSLogs/1/Config/eu/2026/1/1/OversizedChangeNotification/AWS::EC2::VPC/vpc-1/x.json.gz", None),
+        ("AWSLogs/1/Config/ConfigWritabilityCheckFile", "AWS Config writability check"),
+        ("AWSLogs/1/Config/eu/ConfigHistory/", "folder marker"),
+        ("AWSLogs/1/CloudTrail/eu/x.json.gz", "CloudTrail object"),
+        ("AWSLogs/1/CloudTrail-Digest/eu/x.json.gz", "CloudTrail digest"),
+        ("AWSLogs/1/Config/ConfigSnapshot", "not an object of AWS Config"),
+        ("ConfigHistory/x.json.gz", "not an object of AWS Config"),
+        ("plain.json", "not an object of AWS Config"),
+    ],
+)
+def test_keys_without_items_are_known_by_their_path(key: str, reason: str | None) -> None:
+    """AWS Config's objects are told from all others; those of CloudTrail are named apart, for its own path to read."""
+    assert config_skip_reason(key) == reason
+    (message,) = messages({"Records": [created(key)]}, config=True)
+    assert [ref.key for ref in message.config_objects] == ([] if reason else [key])
+    assert [ref.key for ref in message.objects] == ([key] if reason == "CloudTrail object" else [])
+    assert len(message.skipped) == (reason not in (None, "CloudTrail object"))
+
+
+def test_asked_for_config_no_shape_is_unknown() -> None:
+    """AWS Config's topics carry messages of others: what is no envelope is handed out as a text, once."""
+    bodies = ["hello", "{", "[]", "null", '{"AlarmName":"x"}', json.dumps(sns("{broken")), json.dumps(sns({"AlarmName": "x"}))]
+    found = messages(sqs_event(*bodies), config=True)
+    assert [message.error for message in found] == [None] * 7
+    assert [message.notifications[0].text for message in found] == [*bodies[:5], "{broken", '{"AlarmName":"x"}']
+    assert [len(message.notifications) for message in found] == [1] * 7
 
 
 @pytest.mark.parametrize(

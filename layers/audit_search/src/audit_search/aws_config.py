@@ -106,8 +106,10 @@ class _Body(NamedTuple):
 
 
 def _time(values: Mapping[str, Any], sent: Notification, received: int) -> int:
-    """When the message was made: by itself, else by its envelope, else when it came."""
-    for value in (*(values.get(name) for name in _TIMES), sent.sent):
+    """When the message was made: by itself, else by its envelope or its item's summary, else when it came."""
+    summary = values.get("configurationItemSummary")
+    captured = summary.get("configurationItemCaptureTime") if isinstance(summary, dict) else None
+    for value in (*(values.get(name) for name in _TIMES), sent.sent, captured):
         found = milliseconds(value)
         if found >= EARLIEST and (not received or found <= received + _DAY):
             return found

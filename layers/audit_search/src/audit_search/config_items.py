@@ -231,9 +231,10 @@ def _configuration(value: Any) -> Any:
 
 def _supplementary(value: Any) -> Mapping[str, Any]:
     if isinstance(value, str):
-        value = inside(value)
+        parsed = inside(value)
+        value = value if parsed is None else parsed
     if not isinstance(value, dict):
-        return {} if value is None or value == [] else {"value": value}
+        return {} if value in (None, "", []) else {"value": value}
     for name, part in value.items():
         if type(part) is str and part.lstrip()[:1] in ("{", "["):
             parsed = inside(part)

@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -59,8 +60,8 @@ class Skipped:
 class Notification:
     """A text that may be a message of AWS Config's delivery channel; `aws_config.read_message` knows.
 
-    `sent` is when its envelope was made (ISO 8601), `account` and `region` are those of an EventBridge envelope, where there
-    was one. A topic's are not taken: it may gather the messages of many accounts.
+    `sent` is when its envelope was made (ISO 8601, or SQS's milliseconds as text). `account` and `region` are those of an
+    EventBridge envelope, where there was one; a topic's are not taken, for it may gather the messages of many accounts.
     """
 
     text: str
@@ -152,7 +153,8 @@ def _sqs_message(record: Mapping[str, Any], config: bool) -> Message:
         receive_count=int(received) if re.fullmatch("[0-9]{1,9}", str(received)) else 1,
         for_config=config,
     )
-    _bounded(_collect_text, record["body"], message)
+    sent = attributes.get("SentTimestamp") if isinstance(attributes, Mapping) else None
+    _bounded(partial(_collect_text, sent=sent), record["body"], message)
     return message
 
 
