@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from audit_search.config_changes import between
 from audit_search.config_documents import CURRENT, HISTORY, MAX_RELATIONSHIPS, TIMELINE, timeline_id
 from audit_search.config_items import Item, Source
+from audit_search.config_reconciliation import reconcile
 from audit_search.config_timeline import Timeline
 from tests.support.config_world import (
     MONTH,
@@ -62,7 +63,7 @@ parts = st.tuples(st.integers(0, 8), st.sampled_from(["stream", "history", "snap
 deliveries = st.lists(st.builds(Delivery, st.lists(parts, min_size=1, max_size=5).map(tuple), troubles), min_size=1, max_size=5)
 
 
-@settings(max_examples=220, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(lives=versions, writers=st.tuples(deliveries, deliveries))
 def test_any_order_by_two_writers_ends_the_same(
     world: World, lives: list[tuple[int, int, bool]], writers: tuple[list[Delivery], list[Delivery]]
@@ -231,6 +232,22 @@ def test_large_and_odd_items_are_taken(world: World) -> None:
     assert len((world.version(items[2]) or {})["cfg"]["relatedIds"]) == MAX_RELATIONSHIPS + 10
 
 
+def test_a_snapshot_finds_what_it_no_longer_lists(world: World) -> None:
+    """What is missing is found in pages by a search, and what was deleted since the last refresh is not among it."""
+    account = "210987654321"
+    items = [version(f"vol-{number}", START, "s", awsAccountId=account) for number in range(1_030)]
+    world.write(items)
+    world.engine.call("POST", f"/{world.prefix}{CURRENT}/_refresh")
+    gone = version("vol-5", START + 1, "t", deleted=True, awsAccountId=account)
+    world.write([gone])
+    seen = {item.resource for item in items[10:]} | {items[0].resource}
+    requests = world.history().requests(time.monotonic() + 60)
+    missing = list(reconcile(world.client, requests, world.prefix, account, "eu-west-1", seen, START + 60_000))
+    assert sorted(one.resource_id for one in missing) == [f"vol-{number}" for number in (1, 2, 3, 4, 6, 7, 8, 9)]
+    assert list(reconcile(world.client, requests, world.prefix, account, "eu-west-1", seen, START)) == []
+    assert list(reconcile(world.client, requests, world.prefix, account, "us-east-1", set(), START + 60_000)) == []
+
+
 def test_a_timeline_of_36_000_versions_stays_workable(world: World) -> None:
     """A resource that changed every ten minutes for eight months takes another version, and one in its middle."""
     resource = version("vol-busy", START, "0").resource
@@ -240,7 +257,8 @@ def test_a_timeline_of_36_000_versions_stays_workable(world: World) -> None:
     timeline = Timeline(resource)
     for number in range(count):
         captured = begin + number * step + number * 7919 % 1_000
-        timeline.insert(replace(template, captured=captured, state_id=str(captured + 1_500)))
+        busy = replace(template, captured=captured, state_id=str(captured + 1_500))
+        timeline.insert(busy, busy.identity)
     source = timeline.source()
     text = json.dumps(source, separators=(",", ":"))
     assert len(text) < 1_000_000

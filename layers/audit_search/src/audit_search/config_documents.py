@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from audit_search.config_items import Item, Relationship
-from audit_search.rebuild import MAX_DEPTH, MAX_TERM, Notes, dump, keyword, subtree, utf8_cut
+from audit_search.rebuild import MAX_DEPTH, Notes, dump, keyword, subtree, utf8_cut
 
 if TYPE_CHECKING:
     from audit_search.config_changes import Change
@@ -118,9 +118,9 @@ def document(item: Item, origin: Origin) -> dict[str, Any]:
         "resourceCreationTime": item.created,
         "configurationItemVersion": item.item_version,
     }
-    source |= {name: keyword(name, value, notes) for name, value in texts.items() if value}
+    source |= {name: _leaf(name, value, notes) for name, value in texts.items() if value}
     if item.related_events:
-        source["relatedEvents"] = [keyword("relatedEvents", value, notes) for value in item.related_events]
+        source["relatedEvents"] = [_leaf("relatedEvents", value, notes) for value in item.related_events]
     easy = len(item.raw) <= _EASY and _shallow(item)
     trees = {"tags": item.tags, "configuration": item.configuration, "supplementaryConfiguration": item.supplementary}
     for name, value in trees.items():
@@ -151,7 +151,7 @@ def _added(item: Item, origin: Origin, notes: Notes) -> dict[str, Any]:
             ("relatedTypes", {one.type for one in item.relationships}),
             ("relatedNames", {one.name for one in item.relationships}),
         ):
-            kept = sorted(utf8_cut(value, _MAX_FACET) for value in values if value)
+            kept = sorted(value if len(value) < _MAX_FACET // 4 else utf8_cut(value, _MAX_FACET) for value in values if value)
             cfg |= {name: kept} if kept else {}
     return cfg | _noted(notes)
 
@@ -167,11 +167,15 @@ def _noted(notes: Notes) -> dict[str, Any]:
 
 def _related(one: Relationship, notes: Notes) -> dict[str, Any]:
     parts = {"resourceType": one.type, "resourceId": one.id, "resourceName": one.name, "name": one.kind}
-    return {name: keyword(f"relationships.{name}", value, notes) for name, value in parts.items() if value}
+    return {name: _leaf("relationships", value, notes) for name, value in parts.items() if value}
+
+
+def _leaf(path: str, value: str, notes: Notes) -> Any:
+    return value if len(value) < _MAX_FACET else keyword(path, value, notes)
 
 
 def put_changes(source: dict[str, Any], changes: Iterable[Change], derived: str, previous: str | None) -> None:
-    """Write into a document what changed in this version, in the place of what was there.
+    """Write into a document what changed in this version, in the place of what was there; its `cfg` becomes another one.
 
     `derived` says what the changes are from: `message`, `previous` (then `previous` is that version's id), `first` (nothing
     is known before it) or `unavailable` (the version before is known, its document is gone).
@@ -192,8 +196,8 @@ def put_changes(source: dict[str, Any], changes: Iterable[Change], derived: str,
     cfg["changeCount"] = len(every)
     if kept:
         cfg["changes"] = [_change(change) for change in kept]
-        cfg["changeLines"] = [utf8_cut(change.text, MAX_TERM // 2) for change in kept]
-        cfg["changedPaths"] = sorted({utf8_cut(change.path, _MAX_FACET) for change in every})
+        cfg["changeLines"] = [change.text for change in kept]
+        cfg["changedPaths"] = sorted({change.path for change in every})
     source["cfg"] = cfg
 
 
@@ -202,7 +206,7 @@ _OF_CHANGES: Final = frozenset({"previous", "ingestTime"})
 
 def _change(change: Change) -> dict[str, Any]:
     parts = {
-        "path": utf8_cut(change.path, MAX_TERM // 2),
+        "path": change.path,
         "kind": change.kind,
         "category": change.category,
         "before": change.before,

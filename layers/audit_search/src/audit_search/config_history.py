@@ -39,7 +39,7 @@ from audit_search.config_documents import (
     put_changes,
     timeline_id,
 )
-from audit_search.config_items import EARLIEST, Item, parse
+from audit_search.config_items import EARLIEST, Item, parse, rank
 from audit_search.config_requests import Engine, Requests, UnreadableError
 from audit_search.config_timeline import Timeline
 from audit_search.rebuild import Rejection
@@ -145,7 +145,9 @@ class _Resource:
     bodies: dict[str, Item] = field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     fetched: dict[str, bool] = field(default_factory=dict)
-    current: Arrival | None = None
+    current: tuple[str, Arrival] | None = None
+    identities: dict[int, str] = field(default_factory=dict)
+    documents: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def fresh(self) -> set[int]:
@@ -156,14 +158,15 @@ class _Resource:
         """See what is new, what has to be written anew, and what has to be looked at."""
         self.timeline = timeline
         self.new, self.raised, self.rewrite, self.checks = set(), set(), set(), set()
-        unknown: set[str] = set()
+        unknown = set()
         for identity, arrival in self.arrivals.items():
             if timeline.find(arrival.item) is None:
-                timeline.insert(arrival.item)
+                timeline.insert(arrival.item, identity)
                 unknown.add(identity)
-        self.places = {self._place(arrival): arrival for arrival in self.arrivals.values()}
+        self.identities = {self._place(arrival): identity for identity, arrival in self.arrivals.items()}
+        self.places = {place: self.arrivals[identity] for place, identity in self.identities.items()}
         for place, arrival in self.places.items():
-            if arrival.item.identity in unknown:
+            if self.identities[place] in unknown:
                 self.new.add(place)
             elif arrival.told and not timeline.told(place):
                 timeline.tell(place)
@@ -171,14 +174,28 @@ class _Resource:
             elif arrival.told or not timeline.told(place):
                 self.checks.add(place)
         fresh = self.fresh
-        for place in self.places:
+        for place in list(self.places):
             after = place + 1
             if after < len(timeline) and not timeline.told(after) and after not in fresh:
                 (self.rewrite if place in self.new else self.checks).add(after)
         self.checks -= self.rewrite
-        newest = max([*self.arrivals.values(), *self.expired.values()], key=lambda one: one.item.rank)
-        last = timeline.last
-        self.current = newest if last is None or newest.item.rank >= last else None  # who brought the later one writes that
+        self.current = self._newest()
+
+    def _newest(self) -> tuple[str, Arrival] | None:
+        """The newest arrival, unless a later version is known: who brought that one writes the latest state."""
+        if self.arrivals:
+            place = max(self.places)
+            return (self.identities[place], self.places[place]) if place == len(self.timeline) - 1 else None
+        identity, arrival = max(self.expired.items(), key=lambda one: (one[1].item.captured, one[0]))
+        later = len(self.timeline) and self.timeline.captured(len(self.timeline) - 1) > arrival.item.captured
+        return None if later else (identity, arrival)
+
+    def identity(self, place: int) -> str:
+        """The id of a version."""
+        known = self.identities.get(place)
+        if known is None:
+            known = self.identities[place] = self.timeline.identity(place)
+        return known
 
     def _place(self, arrival: Arrival) -> int:
         place = self.timeline.find(arrival.item)
@@ -188,7 +205,7 @@ class _Resource:
     @property
     def current_is_new(self) -> bool:
         """Whether the newest arrival was not known before, so that its state has to be written without a look."""
-        return self.current is not None and any(self.places[place] is self.current for place in self.fresh)
+        return self.current is not None and len(self.timeline) - 1 in self.fresh
 
     def own(self, place: int) -> Arrival | None:
         """The arrival from which the document of a version can be written."""
@@ -209,7 +226,7 @@ class _Resource:
         derived, before = self.derived(place)
         if before is None:
             return bool(cfg.get("changesFrom") == derived)
-        return cfg.get("previous") == self.timeline.identity(before) and cfg.get("changesFrom") in _COMPUTED
+        return cfg.get("previous") == self.identity(before) and cfg.get("changesFrom") in _COMPUTED
 
     def lacking(self, places: Iterable[int]) -> dict[int, bool]:
         """Versions whose documents are needed to write these, and whether all of a document or only its text."""
@@ -220,14 +237,20 @@ class _Resource:
                 wanted[place] = True
             if before is not None and before not in self.places:
                 wanted.setdefault(before, False)
-        return {place: whole for place, whole in wanted.items() if self.fetched.get(self.timeline.identity(place), -1) < whole}
+        return {place: whole for place, whole in wanted.items() if self.fetched.get(self.identity(place), -1) < whole}
+
+    def plain(self, identity: str, arrival: Arrival) -> dict[str, Any]:
+        """The document of an arrival without what changed."""
+        if identity not in self.documents:
+            self.documents[identity] = document(arrival.item, arrival.origin)
+        return self.documents[identity]
 
     def document(self, place: int) -> dict[str, Any] | None:
         """The document of a version as the timeline says it is now; None where what is stored is no longer there."""
-        arrival, identity = self.own(place), self.timeline.identity(place)
+        arrival, identity = self.own(place), self.identity(place)
         derived, before = self.derived(place)
         if arrival is not None:
-            item, source = arrival.item, document(arrival.item, arrival.origin)
+            item, source = arrival.item, dict(self.plain(identity, arrival))
         elif identity in self.sources and identity in self.bodies:
             item, source = self.bodies[identity], self.sources[identity]
         else:
@@ -239,7 +262,7 @@ class _Resource:
         elif derived == "first":
             changes = between(None, item)
         elif before is not None:
-            previous = self.timeline.identity(before)
+            previous = self.identity(before)
             known = self.places.get(before)
             body = known.item if known else self.bodies.get(previous)
             if body is None:
@@ -261,7 +284,8 @@ class _Write:
 
     def run(self, arrivals: Sequence[Arrival]) -> None:
         """Write the arrivals and add their outcomes."""
-        opened = self._grouped(arrivals)
+        identities = [arrival.item.identity for arrival in arrivals]
+        opened = self._grouped(arrivals, identities)
         for attempt in range(1, _ROUNDS + 1):
             try:
                 opened = self._round(opened)
@@ -274,28 +298,27 @@ class _Write:
                 break
         self._settle(opened, Outcome("retry", Cause("timeline_conflict", "others were faster with the timeline every time")))
         seen: set[str] = set()
-        for arrival in arrivals:
-            identity = arrival.item.identity
+        for identity in identities:
             outcome = self._outcomes[identity]
             repeated = identity in seen and outcome.kind == "indexed"
             self._written.outcomes.append(Outcome("duplicate") if repeated else outcome)
             seen.add(identity)
         self._written.requests += self._requests.count
 
-    def _grouped(self, arrivals: Sequence[Arrival]) -> list[_Resource]:
+    def _grouped(self, arrivals: Sequence[Arrival], identities: Sequence[str]) -> list[_Resource]:
         resources: dict[str, _Resource] = {}
         latest = int(self._history.now() * 1_000) + _DAY_MS
-        for arrival in arrivals:
+        for arrival, identity in zip(arrivals, identities, strict=True):
             item = arrival.item
             if not EARLIEST <= item.captured <= latest:
                 cause = Cause("capture_time", f"{item.captured} ms is before 2013 or more than a day in the future")
-                self._outcomes[item.identity] = Outcome("rejected", cause)
+                self._outcomes[identity] = Outcome("rejected", cause)
                 continue
             resource = resources.setdefault(item.resource, _Resource())
             kept = resource.expired if item.captured < self._history.kept_from else resource.arrivals
-            known = kept.get(item.identity)
+            known = kept.get(identity)
             if known is None or arrival.told > known.told:
-                kept[item.identity] = arrival
+                kept[identity] = arrival
         return list(resources.values())
 
     def _settle(self, resources: Iterable[_Resource], outcome: Outcome) -> None:
@@ -339,7 +362,7 @@ class _Write:
                 wanted.append((self._part(resource, place, _CHECKED), 500))
                 uses.append(lambda answer, resource=resource, place=place: self._checked(resource, place, answer))  # type: ignore[misc]
             if resource.current and not resource.current_is_new:
-                identity = current_id(resource.current.item.resource)
+                identity = current_id(resource.current[1].item.resource)
                 wanted.append(({"_index": current, "_id": identity, "_source": False}, 200))
                 uses.append(lambda answer, resource=resource: self._current(resource, answer))  # type: ignore[misc]
         while wanted:
@@ -363,12 +386,12 @@ class _Write:
 
     def _part(self, resource: _Resource, place: int, fields: object) -> dict[str, Any]:
         index = history_index(self._history.prefix, resource.timeline.captured(place))
-        return {"_index": index, "_id": resource.timeline.identity(place), "_source": fields}
+        return {"_index": index, "_id": resource.identity(place), "_source": fields}
 
     @staticmethod
     def _body(resource: _Resource, place: int, answer: dict[str, Any], whole: bool) -> None:
         timeline = resource.timeline
-        identity = timeline.identity(place)
+        identity = resource.identity(place)
         resource.fetched[identity] = whole
         if answer.get("found"):
             source = answer["_source"]
@@ -387,8 +410,10 @@ class _Write:
 
     @staticmethod
     def _current(resource: _Resource, answer: dict[str, Any]) -> None:
-        if resource.current and answer.get("found") and answer["_version"] >= resource.current.item.rank:
-            resource.current = None
+        if resource.current and answer.get("found"):
+            identity, arrival = resource.current
+            if answer["_version"] >= rank(arrival.item.captured, identity):
+                resource.current = None
 
     def _tentative(self, resources: list[_Resource], again: list[_Resource]) -> list[_Resource]:
         """Write what is fresh. A version that the engine refuses leaves the batch before a timeline names it."""
@@ -400,7 +425,7 @@ class _Write:
             if outcome == DUPLICATE:
                 resource.rewrite.add(place)
             elif outcome == REJECTED:
-                identity = resource.timeline.identity(place)
+                identity = resource.identity(place)
                 self._outcomes[identity] = Outcome("rejected", cause)
                 del resource.arrivals[identity]
                 refused[id(resource)] = resource
@@ -448,22 +473,24 @@ class _Write:
                     lines.append(text)
                     owners.append((resource, place))
             if resource.current:
-                lines.append(self._latest(resource.current))
+                lines.append(self._latest(resource, *resource.current))
                 owners.append((resource, None))
-            for place, arrival in resource.places.items():
-                self._outcomes[arrival.item.identity] = Outcome("indexed" if place in resource.new else "duplicate")
+            for place in resource.places:
+                self._outcomes[resource.identity(place)] = Outcome("indexed" if place in resource.new else "duplicate")
             self._outcomes |= dict.fromkeys(resource.expired, Outcome("filtered"))
         for owner, (outcome, cause) in zip(owners, self._requests.write(lines), strict=True):
             resource, target = owner
-            written = resource.places.get(target) if target is not None else resource.current
+            if target is None:
+                written = resource.current[0] if resource.current else None
+            else:
+                written = resource.identity(target) if target in resource.places else None
+                self._written.corrected += outcome == INDEXED and written is None
             if outcome == RETURNED:
                 self._settle([resource], Outcome("retry", cause))
             elif outcome == REJECTED and written is None:
                 self._written.uncorrected += 1
             elif outcome == REJECTED and written is not None:
-                self._outcomes[written.item.identity] = Outcome("rejected", cause)
-            elif target is not None and written is None:
-                self._written.corrected += 1
+                self._outcomes[written] = Outcome("rejected", cause)
 
     def _line(self, resource: _Resource, place: int, version: int, kind: str) -> bytes | None:
         source = resource.document(place)
@@ -471,12 +498,13 @@ class _Write:
             return None
         index, identity = (
             history_index(self._history.prefix, resource.timeline.captured(place)),
-            resource.timeline.identity(place),
+            resource.identity(place),
         )
         return line({"index": {"_index": index, "_id": identity, "version": version, "version_type": kind}}, source)
 
-    def _latest(self, arrival: Arrival) -> bytes:
+    def _latest(self, resource: _Resource, identity: str, arrival: Arrival) -> bytes:
         item = arrival.item
         index = f"{self._history.prefix}{CURRENT_INDEX}"
-        action = {"_index": index, "_id": current_id(item.resource), "version": item.rank, "version_type": "external_gte"}
-        return line({"index": action}, document(item, arrival.origin))
+        order = {"version": rank(item.captured, identity), "version_type": "external_gte"}
+        action = {"index": {"_index": index, "_id": current_id(item.resource), **order}}
+        return line(action, resource.plain(identity, arrival))

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from audit_search.bulk import RETURNED, Batch, BulkSender, Cause, Reply, Retries, passing
 from audit_search.bulk import Engine as BulkEngine
 
-_MGET_DOCUMENTS: Final = 500
+_MGET_DOCUMENTS: Final = 1_000
 _MGET_BYTES: Final = 8_000_000
 _ABSENT: Final = "index_not_found_exception"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Final
 
-from audit_search.config_items import Item, identity, rank
+from audit_search.config_items import Item, identity
 
 _NO, _YES = b"01"
 _NEAR: Final = 10_000_000
@@ -72,11 +72,6 @@ class Timeline:
     def __len__(self) -> int:
         return len(self._captured)
 
-    @property
-    def last(self) -> int | None:
-        """The rank of the newest version, None where there is none."""
-        return rank(self._captured[-1], self.identity(len(self) - 1)) if self._captured else None
-
     def find(self, item: Item) -> int | None:
         """The position of a version, None where it is not known."""
         start = bisect_left(self._captured, item.captured)
@@ -86,11 +81,11 @@ class Timeline:
                 return position
         return None
 
-    def insert(self, item: Item) -> None:
-        """Put a version that is not there yet in its place."""
+    def insert(self, item: Item, known_as: str) -> None:
+        """Put a version that is not there yet in its place; `known_as` is its identity."""
         low = bisect_left(self._captured, item.captured)
         high = bisect_right(self._captured, item.captured, low)
-        position = low + sum(self.identity(other) < item.identity for other in range(low, high))
+        position = low + sum(self.identity(other) < known_as for other in range(low, high))
         self._captured.insert(position, item.captured)
         self._states.insert(position, _short(item.captured, item.state_id))
         self._told.insert(position, _YES if item.diff is not None else _NO)
