@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from audit_search.config_changes import MAX_CHANGES, Change, between, from_message
+from audit_search.config_comparison import differences
 from audit_search.config_items import Relationship
 from audit_search.config_values import MAX_VALUE_BYTES
 from tests.support.config_versions import ITEM, lines, message, of
@@ -64,6 +65,8 @@ def test_a_change_inside_an_element_names_the_element() -> None:
         ({"id": "0123"}, {"id": 123}, ['Configuration.Id  "0123" -> "123"']),
         ({"x": "True"}, {"x": "true"}, ['Configuration.X  "True" -> "true"']),
         ({"a b": 1, "x.y": 1}, {"a b": 2, "x.y": 2}, ["Configuration.A b  1 -> 2", "Configuration.X.Y  1 -> 2"]),
+        ({"z": [{"id": True, "n": 2}]}, {"z": [{"id": False, "n": 2}]}, ["Configuration.Z.Id  true -> false"]),
+        ({"a": {"b": 1}}, {"a": []}, ['Configuration.A  {"b":1} -> null']),
         ({"z": [{"valid": True, "n": 2}]}, {"z": [{"valid": False, "n": 2}]}, ["Configuration.Z.Valid  true -> false"]),
         ({"z": [{"xID": 1, "n": 2}]}, {"z": [{"xID": 1, "n": 3}]}, ["Configuration.Z[1].N  2 -> 3"]),
         ({"x": "a\nb"}, {"x": "a"}, ['Configuration.X  "a\\nb" -> "a"']),
@@ -118,6 +121,11 @@ def test_changes_are_what_a_person_would_say(before: Any, after: Any, expected: 
 def test_other_spellings_are_no_change(one: Any, other: Any) -> None:
     """What the dialects write differently means the same."""
     assert lines(one, other) == lines(other, one) == []
+
+
+def test_the_order_of_differences_is_that_of_the_values() -> None:
+    """The order in which two lists happen to stand shows nowhere."""
+    assert differences("x", ["b", "a"], ["d", "c"]) == differences("x", ["a", "b"], ["c", "d"])
 
 
 def test_a_policy_is_compared_as_a_structure() -> None:
@@ -190,6 +198,9 @@ def test_a_deleted_resource_is_one_change_and_its_relationships() -> None:
         'AWS::EC2::VPC  null -> "vpc-1"',
     ]
     assert between(gone, replace(gone, status="ResourceDeletedNotRecorded")) == ()
+    rest = replace(alive, status="ResourceDeleted", name="")  # with the configuration that it had
+    assert between(alive, rest) == between(alive, gone)
+    assert between(rest, gone) == ()
 
 
 def test_the_first_version_known_has_changes_only_when_it_is_the_first_of_all() -> None:
@@ -211,6 +222,7 @@ def test_relationships_are_compared_by_resource() -> None:
     same = Relationship("AWS::EC2::Instance", "i-1", "x", "Is attached to Instance")
     role = Relationship("AWS::IAM::Role", "", "admin", "Is attached to Role")
     assert between(of({}, relationships=(one,)), of({}, relationships=(same,))) == ()
+    assert len(between(of({}, relationships=(one,) * 4), of({}, relationships=(one,) * 2))) == 1
     assert [c.text for c in between(of({}, relationships=(one, role)), of({}, relationships=(same,)))] == [
         'AWS::IAM::Role  "admin" -> null'
     ]
@@ -230,6 +242,7 @@ def test_entries_of_one_element_are_compared_with_each_other() -> None:
     ]
     assert message(properties, of({"networkInterfaces": [after, {"networkInterfaceId": "eni-2"}]})) == expected
     assert message(properties, of({})) == expected
+    assert message(properties, of({"networkInterfaces": [{"networkInterfaceId": "eni-2"}]})) == expected
     same = {"Configuration.X.0": ({"a": 1}, None), "Configuration.X.1": (None, {"a": "1"}), "Configuration.Y.0": ("a", "a")}
     assert message(same, of({"x": [{"a": 1}]})) == []
 
@@ -322,7 +335,7 @@ def test_what_cannot_be_written_is_replaced() -> None:
         (change.path + (change.after or "") + change.text).encode()
 
 
-@pytest.mark.parametrize("levels", [60, 70, 500, 900])
+@pytest.mark.parametrize("levels", [60, 70, 500, 900, 5000])
 def test_depth_is_no_danger(levels: int) -> None:
     """However deep a structure is, what changed at its bottom is a change."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ from tests.support.config_versions import GROUP, WORLD, lines, message, of, perm
 def test_a_security_group_rule_is_one_readable_change(added: dict[str, Any], expected: str) -> None:
     """Each rule that came or went is a line, in both dialects, whichever way it leads."""
     assert lines({"ipPermissions": []}, {"ipPermissions": [added]}, GROUP) == [f"+ ingress {expected}"]
-    assert lines({"ipPermissions": [added]}, {}, GROUP) == [f"- ingress {expected}"]
+    assert lines({"ipPermissions": [added]}, {}, replace(GROUP, type="AWS::EC2::SECURITYGROUP")) == [f"- ingress {expected}"]
     egress = expected.replace(" from ", " to ")
     assert lines({}, {"ipPermissionsEgress": [added]}, GROUP) == [f"+ egress {egress}"]
     assert message({"Configuration.IpPermissions.3": (None, added)}, of({"ipPermissions": [added]}, GROUP)) == [
@@ -72,6 +73,8 @@ def test_a_rules_description_is_a_change_only_where_the_dialect_has_it() -> None
         'Configuration.IpPermissions[ingress tcp 22 from 1.2.3.4/32].Description  "a" -> "b"'
     ]
     assert [change.category for change in between(of(described(None), GROUP), of(described("b"), GROUP))] == ["rule"]
+    twice = {"ipPermissions": [*described("a")["ipPermissions"], permission(ipRanges=["1.2.3.4/32"])]}
+    assert len(lines(twice, described("b"), GROUP)) == 1
     assert lines(described("a"), {"ipPermissions": [permission(ipRanges=["1.2.3.4/32"])]}, GROUP) == []
 
 
@@ -91,3 +94,10 @@ def test_what_is_no_rule_is_not_swallowed(strange: Any) -> None:
     """A shape that AWS does not document yet is compared like any other value."""
     assert lines({"ipPermissions": []}, {"ipPermissions": [strange]}, GROUP) != []
     assert lines({"ipPermissions": [strange]}, {"ipPermissions": [strange, strange]}, GROUP) != []
+
+
+def test_a_permission_without_peers_keeps_its_ports() -> None:
+    """What is compared as a value is the permission as it stands."""
+    assert lines({}, {"ipPermissions": [permission()]}, GROUP) == [
+        'Configuration.IpPermissions  null -> {"fromPort":22,"ipProtocol":"tcp","toPort":22}'
+    ]

@@ -81,7 +81,9 @@ def between(before: Item | None, after: Item) -> tuple[Change, ...]:
     """
     if before is None:
         return _changes([Difference(_STATUS, None, after.status)] if after.status == _CREATED else [])
-    found = _status(before, after) + _relationships(before.relationships, after.relationships)
+    # Some items of deleted resources still list what they were related to.
+    old, new = (() if item.deleted else item.relationships for item in (before, after))
+    found = _status(before, after) + _relationships(old, new)
     if before.deleted or after.deleted:
         return _changes(found)
     if found and found[0].path == _STATUS and None in (before.configuration, after.configuration):
