@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from audit_search.domain_setup import Change
+    from audit_search.domain.setup import Change
 
 STOP_EARLY = 15.0
 """Seconds that are kept for the answer."""
@@ -55,7 +55,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> None:
 def carry_out(event: dict[str, Any], deadline: float) -> dict[str, str]:
     """What the event asks for; gives the resource's attributes.
 
-    Raises ValueError for a request of no known type, and what `domain_setup.prepare` raises.
+    Raises ValueError for a request of no known type, and what `domain.setup.prepare` raises.
     """
     kind = event.get("RequestType")
     if kind == "Delete":
@@ -70,9 +70,9 @@ def _set_up(properties: dict[str, Any], deadline: float) -> dict[str, str]:
     from aws_lambda_powertools import Logger
     from botocore.config import Config
 
-    from audit_search.domain_api import HttpApi
-    from audit_search.domain_settings import DomainSettings
-    from audit_search.domain_setup import prepare
+    from audit_search.domain.api import HttpApi
+    from audit_search.domain.settings import DomainSettings
+    from audit_search.domain.setup import prepare
     from audit_search.errors import SettingsError
     from audit_search.opensearch import authentication
 

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import requests
 
-from audit_search import domain_access, index_template
+from audit_search import index_template
 from audit_search.bulk import Body
 from audit_search.cloudtrail import Policy
 from audit_search.documents import Naming
-from audit_search.domain_api import HttpApi, wait_until_ready
-from audit_search.domain_settings import DomainSettings
-from audit_search.domain_setup import Outcome, apply, plan
+from audit_search.domain import access
+from audit_search.domain.api import HttpApi, wait_until_ready
+from audit_search.domain.settings import DomainSettings
+from audit_search.domain.setup import Outcome, apply, plan
 from audit_search.errors import DomainSetupError
 from audit_search.opensearch import HttpEngine
 from audit_search.pipeline import Pipeline
@@ -136,7 +137,7 @@ def make(secured: SecuredNode) -> Iterator[Make]:
     for prefix in prefixes:
         secured.call("DELETE", f"/{prefix}*")
         secured.call("DELETE", f"/_index_template/{prefix}*")
-        for role in domain_access.roles(prefix):
+        for role in access.roles(prefix):
             secured.call("DELETE", f"{SECURITY}/rolesmapping/{role}")
             secured.call("DELETE", f"{SECURITY}/roles/{role}")
 
@@ -343,7 +344,7 @@ def test_a_role_that_a_person_edited_is_kept_and_put_right(make: Make, secured: 
     installation = make()
     installation.set_up()
     role = f"{installation.prefix}cloudtrail-writer"
-    edited = {**domain_access.roles(installation.prefix)[role], "cluster_permissions": ["cluster_all"]}
+    edited = {**access.roles(installation.prefix)[role], "cluster_permissions": ["cluster_all"]}
     secured.request("PUT", f"{SECURITY}/roles/{role}", edited)
     change = the(installation.set_up().changes, "role", role)
     assert (change.action, change.differences) == ("update", ("cluster_permissions",))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.settings import DomainSettings
 from audit_search.settings import Settings, WatchSettings
 from tests.support.building import ROOT, TEMPLATE
 

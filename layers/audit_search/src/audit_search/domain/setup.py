@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from audit_search import domain_access, domain_indices, domain_lifecycle
-from audit_search.domain_api import REFUSED_SECONDS, Api, wait_until_ready
-from audit_search.domain_changes import Action, Change, Request, read
-from audit_search.domain_refusals import explain, passes, said, settles
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain import access, indices, lifecycle
+from audit_search.domain.api import REFUSED_SECONDS, Api, wait_until_ready
+from audit_search.domain.changes import Action, Change, Request, read
+from audit_search.domain.refusals import explain, passes, said, settles
+from audit_search.domain.settings import DomainSettings
 from audit_search.errors import DomainSetupError, EngineUnreachableError
 
 __all__ = [
@@ -84,15 +84,15 @@ def plan(api: Api, settings: DomainSettings) -> Plan:
 
 def _changes(api: Api, settings: DomainSettings) -> list[Change]:
     if settings.service == "aoss":  # a collection has no nodes, roles or policies of its own, and does not say what it is
-        return domain_indices.changes(api, settings, domain_indices.Cluster())
+        return indices.changes(api, settings, indices.Cluster())
     about = read(api, "/") or {}
     if not isinstance(about.get("version"), Mapping):
         raise DomainSetupError(explain("GET", "/", 200, about))
-    cluster = domain_indices.survey(api, about)
+    cluster = indices.survey(api, about)
     return [
-        *domain_indices.changes(api, settings, cluster),
-        *domain_lifecycle.changes(api, settings),
-        *domain_access.changes(api, settings),
+        *indices.changes(api, settings, cluster),
+        *lifecycle.changes(api, settings),
+        *access.changes(api, settings),
     ]
 
 
