@@ -7,6 +7,7 @@ SAM_ENV := PATH="$(SAM_BIN):$$PATH" SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$(CUR
 TOOLS_UV := UV_CACHE_DIR="$(CURDIR)/.cache/uv" $(BIN)/uv
 ARCHITECTURE ?= arm64
 BUILD_DIR ?= .aws-sam/build
+STACK ?= audit-search
 PYTHON_313_MISSING := Python 3.13 is needed to build the function: install it (for example with `pyenv install 3.13` or `uv python install 3.13`), or name it with PYTHON313=/path/to/python3.13
 
 # Each candidate has to run: pyenv leaves a python3.13 on the PATH that only says which versions have one.
@@ -20,7 +21,7 @@ define need_python313
 python=$$($(find_python313)); test -n "$$python" || { echo '$(PYTHON_313_MISSING)' >&2; exit 1; }
 endef
 
-.PHONY: python313 sam-ready tools-ready validate build pins
+.PHONY: python313 sam-ready tools-ready validate build delete pins
 
 python313: $(READY)
 	@$(need_python313); echo "$$python"
@@ -53,6 +54,11 @@ build: sam-ready ## build what is deployed (ARCHITECTURE=x86_64 for the other pr
 	@for part in AuditSearchLayer:/opt DependenciesLayer:/opt CloudTrailFunction:/var/task SetupFunction:/var/task WatchFunction:/var/task; do \
 		$(SAM_BIN)/python -m compileall -q --invalidation-mode unchecked-hash -s "$(BUILD_DIR)/$${part%%:*}" -p "$${part#*:}" "$(BUILD_DIR)/$${part%%:*}" || exit; \
 	done
+
+# sam does not say which resources CloudFormation keeps; the stack does.
+delete: sam-ready ## delete a stack (STACK=audit-search), having said what stays
+	@stays=$$($(BIN)/audit-search outputs KeptAfterDelete --stack "$(STACK)") && echo "These stay, for they hold data: $$stays" >&2
+	@$(SAM_ENV) sam delete --stack-name "$(STACK)" $(SAM_DELETE)
 
 pins: $(READY) ## pin the build tools anew, whole closures
 	@compile() { $(TOOLS_UV) pip compile --quiet --python-version 3.13 --python-platform linux --no-annotate --no-header --upgrade - --output-file "$$1" >/dev/null; }; \

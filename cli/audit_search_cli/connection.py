@@ -24,10 +24,10 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from audit_search.errors import EngineUnreachableError
+from audit_search.opensearch import region
 from audit_search_cli.errors import NOT_REACHED, Problem
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})")
-_REGION = re.compile(r"[.]([a-z]{2}(?:-[a-z]+)+-\d)[.](?:es|aoss)[.](?:amazonaws[.]|api[.]aws)")
 _SIGNED_HEADERS = {"host", "content-type", "x-amz-content-sha256"}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 Trace = Callable[[str], None]
@@ -134,12 +134,6 @@ def _ca_bundle(environ: Mapping[str, str]) -> str | bool:
                 )
             return environ[name]
     return True
-
-
-def region(endpoint: str, default: str | None) -> str | None:
-    """The region of a domain's own endpoint, which its signature has to name; `default` for any other name."""
-    found = _REGION.search(f"{urlsplit(endpoint).hostname or ''}.")
-    return found[1] if found else default
 
 
 def authentication(target: Target, session: Any) -> AuthBase:

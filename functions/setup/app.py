@@ -13,9 +13,13 @@ import logging
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from audit_search.domain.setup import Change
 
 STOP_EARLY = 15.0
 """Seconds that are kept for the answer."""
@@ -51,7 +55,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> None:
 def carry_out(event: dict[str, Any], deadline: float) -> dict[str, str]:
     """What the event asks for; gives the resource's attributes.
 
-    Raises ValueError for a request of no known type, and what `domain_setup.prepare` raises.
+    Raises ValueError for a request of no known type, and what `domain.setup.prepare` raises.
     """
     kind = event.get("RequestType")
     if kind == "Delete":
@@ -66,47 +70,57 @@ def _set_up(properties: dict[str, Any], deadline: float) -> dict[str, str]:
     from aws_lambda_powertools import Logger
     from botocore.config import Config
 
-    from audit_search import index_template
-    from audit_search.domain_api import HttpApi
-    from audit_search.domain_settings import DomainSettings
-    from audit_search.domain_setup import prepare
+    from audit_search.domain.api import HttpApi
+    from audit_search.domain.settings import DomainSettings
+    from audit_search.domain.setup import prepare
     from audit_search.errors import SettingsError
     from audit_search.opensearch import authentication
 
     settings = DomainSettings.from_env({name: _text(value) for name, value in properties.items()})
     if not settings.backup_bucket:
         raise SettingsError(["BACKUP_BUCKET is missing: what is replaced must be kept somewhere"])
-    session = boto3.Session()
+    session, logger = boto3.Session(), Logger(service="setup")
     # Where there is no way to AWS, in a VPC without its endpoints, a call must end in time to say so.
     patience = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
     s3, folder = session.client("s3", config=patience), f"{settings.backup_prefix}{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}/"
+    done: list[Change] = []
+    kept: list[str] = []
 
     def keep(name: str, body: Any) -> str:
         key = f"{folder}{name}.json"
         text = json.dumps(body, indent=2, ensure_ascii=False).encode()
         s3.put_object(Bucket=settings.backup_bucket, Key=key, Body=text, ContentType="application/json")
-        return f"s3://{settings.backup_bucket}/{key}"
+        kept.append(f"s3://{settings.backup_bucket}/{key}")
+        logger.info("kept before it is replaced", extra={"object": name, "backup": kept[-1]})
+        return kept[-1]
+
+    def report(change: Change) -> None:
+        done.append(change)
+        fields = {"kind": change.kind, "object": change.name, "action": change.action, "reason": change.reason}
+        logger.info("change", extra={**fields, "differences": list(change.differences[:50])})
 
     role = settings.domain_admin_role_arn
     admin = _assume(session.client("sts", config=patience), role, session.region_name) if role else session
     timeout = max(1.0, min(30.0, (deadline - time.monotonic()) / 4))
-    outcome = prepare(HttpApi(settings, authentication(settings, admin), timeout=timeout), settings, keep, deadline)
-    logger = Logger(service="setup")
-    for change in outcome.changes:
-        fields = {"kind": change.kind, "object": change.name, "action": change.action, "reason": change.reason}
-        backup = outcome.backups.get(change.backup_name, "")
-        logger.info("change", extra={**fields, "differences": list(change.differences[:50]), "backup": backup})
-    name = index_template.name(settings.index_prefix)
-    counts = {action: sum(change.action == action for change in outcome.changes) for action in ("create", "update", "unchanged")}
-    left_out = [f"{change.kind} {change.name}: {change.reason}" for change in outcome.changes if change.action == "leave out"]
+    api = HttpApi(settings, authentication(settings, admin), timeout=timeout)
+    outcome = prepare(api, settings, keep, deadline, report)
+    backups = f"s3://{settings.backup_bucket}/{folder}" if kept else ""
+    return {**_attributes(settings.index_prefix, done, outcome.changes), "Backups": backups}
+
+
+def _attributes(prefix: str, done: Sequence[Change], last: Sequence[Change]) -> dict[str, str]:
+    """What `Fn::GetAtt` gives; `done` may hold the changes of several tries, `last` those of the one that came to its end."""
+    from audit_search import index_template
+
+    name = index_template.name(prefix)
+    left_out = [f"{change.kind} {change.name}: {change.reason}" for change in last if change.action == "leave out"]
     return {
         "IndexTemplate": name,
         "Alias": name,
-        "Created": str(counts["create"]),
-        "Updated": str(counts["update"]),
-        "Unchanged": str(counts["unchanged"]),
+        "Created": str(sum(change.action == "create" for change in done)),
+        "Updated": str(sum(change.action == "update" for change in done)),
+        "Unchanged": str(sum(change.action == "unchanged" for change in last)),
         "LeftOut": _cut("; ".join(left_out)),
-        "Backups": f"s3://{settings.backup_bucket}/{folder}" if outcome.backups else "",
     }
 
 

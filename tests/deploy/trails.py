@@ -48,10 +48,12 @@ class Trail:
     def subscribe(self, stack: Stack) -> None:
         """Let the stack's account subscribe, as the outputs ask the topic's owner, and subscribe.
 
-        ministack does not subscribe to a topic of another account or region for a template.
+        ministack does not subscribe to a topic of another account or region for a template, and it does not know the
+        condition key sns:Endpoint, which is held against the queue's ARN here instead.
         """
         region = self.topic.split(":")[3]
         statement = json.loads(stack.outputs["ForeignTopicPolicyStatement"])
+        assert statement.pop("Condition") == {"StringEquals": {"sns:Endpoint": stack.outputs["CloudTrailQueueArn"]}}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         owner = self.aws.client("sns", region, self.account)
         owner.set_topic_attributes(TopicArn=self.topic, AttributeName="Policy", AttributeValue=policy)

@@ -13,13 +13,19 @@ from typing import Any
 import pytest
 import requests
 
-from audit_search import domain_access, index_template
+from audit_search import index_template
 from audit_search.bulk import Body
-from audit_search.domain_api import HttpApi, wait_until_ready
-from audit_search.domain_settings import DomainSettings
-from audit_search.domain_setup import Outcome, apply, plan
+from audit_search.cloudtrail import Policy
+from audit_search.documents import Naming
+from audit_search.domain import access
+from audit_search.domain.api import HttpApi, wait_until_ready
+from audit_search.domain.settings import DomainSettings
+from audit_search.domain.setup import Outcome, apply, plan
 from audit_search.errors import DomainSetupError
 from audit_search.opensearch import HttpEngine
+from audit_search.pipeline import Pipeline
+from tests.engine.test_hostile_properties import Memory, send
+from tests.support.aws import record, records, text_of
 from tests.support.domains import actions, the
 from tests.support.opensearch_node import NodeUnavailableError, must_be_present
 from tests.support.secured_node import ADMIN, PASSWORD, SecuredNode, shared_secured_node
@@ -131,7 +137,7 @@ def make(secured: SecuredNode) -> Iterator[Make]:
     for prefix in prefixes:
         secured.call("DELETE", f"/{prefix}*")
         secured.call("DELETE", f"/_index_template/{prefix}*")
-        for role in domain_access.roles(prefix):
+        for role in access.roles(prefix):
             secured.call("DELETE", f"{SECURITY}/rolesmapping/{role}")
             secured.call("DELETE", f"{SECURITY}/roles/{role}")
 
@@ -181,6 +187,27 @@ def test_the_function_creates_documents_and_reads_its_template(installed: Instal
     assert installed.node.request("GET", f"/{new}/_alias") == {new: {"aliases": {f"{installed.prefix}cloudtrail": {}}}}
     engine = HttpEngine(installed.settings, lambda: Caller(installed.node, installed.writer))
     index_template.check(engine, installed.prefix)
+
+
+def test_what_the_pipeline_writes_analysts_find(make: Make) -> None:
+    """The function's whole way with its role: records become documents of our mapping, found by path and by phrase."""
+    installation = make()
+    installation.set_up()
+    memory = Memory()
+    pipeline = Pipeline(
+        reader=memory,  # type: ignore[arg-type]  # what it needs of one
+        engine=HttpEngine(installation.settings, lambda: Caller(installation.node, installation.writer)),
+        quarantine=memory,  # type: ignore[arg-type]  # what it needs of one
+        policy=Policy(Naming(installation.prefix)),
+    )
+    launched = record("launched", eventName="RunInstances", requestParameters={"instanceType": "m5.large"})
+    send(pipeline, memory, [text_of(one).decode() for one in (*records(20), launched)], "object.json.gz")
+    alias = f"{installation.prefix}cloudtrail"
+    installation.node.request("POST", f"/{alias}/_refresh")
+    for query in ("requestParameters.instanceType:m5.large", '"instanceType:m5.large"'):
+        asked = {"query": {"query_string": {"query": query}}}
+        found = installation.node.request("POST", f"/{alias}/_search", asked, backend_roles=[installation.analyst])
+        assert [hit["_id"] for hit in found["hits"]["hits"]] == ["launched"]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +344,7 @@ def test_a_role_that_a_person_edited_is_kept_and_put_right(make: Make, secured: 
     installation = make()
     installation.set_up()
     role = f"{installation.prefix}cloudtrail-writer"
-    edited = {**domain_access.roles(installation.prefix)[role], "cluster_permissions": ["cluster_all"]}
+    edited = {**access.roles(installation.prefix)[role], "cluster_permissions": ["cluster_all"]}
     secured.request("PUT", f"{SECURITY}/roles/{role}", edited)
     change = the(installation.set_up().changes, "role", role)
     assert (change.action, change.differences) == ("update", ("cluster_permissions",))

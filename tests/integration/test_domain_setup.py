@@ -10,8 +10,8 @@ import pytest
 from osmem_server import OsmemServer
 
 from audit_search import index_template
-from audit_search.domain_api import HttpApi
-from audit_search.domain_setup import apply
+from audit_search.domain.api import HttpApi
+from audit_search.domain.setup import apply
 from audit_search.errors import DomainSetupError
 from tests.support.domains import Domain, actions, the
 from tests.support.engine_front import Asked, EngineFront, Verdict

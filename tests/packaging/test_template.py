@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.settings import DomainSettings
 from audit_search.settings import Settings, WatchSettings
 from tests.support.building import ROOT, TEMPLATE
 
@@ -322,7 +322,7 @@ def test_the_domain_is_safe_by_default(template: dict[str, Any]) -> None:
     [
         ("cognito", {"CognitoSignsForBrowsers"}),
         ("saml", {"BrowsersComeToTheIdentityProvider"}),
-        ("internal", {"BrowsersHaveAPassword"}),
+        ("internal", {"BrowsersHaveAPassword", "SetUpHasThePassword"}),
         ("none", set()),
     ],
 )
@@ -344,11 +344,21 @@ def test_each_way_to_sign_in_has_its_own_access_policy(template: dict[str, Any],
     assert template["Parameters"]["DashboardsAuth"]["AllowedValues"] == ["cognito", "saml", "internal", "none"]
 
 
+def set_up_paths(template: dict[str, Any]) -> set[str]:
+    """The paths of a domain of the stack's own that the set-up's role may ask for."""
+    (found,) = [one for name, one in statements(template) if name == "SetupFunctionRole" and one.get("Sid") == "PrepareDomain"]
+    return {path["Fn::Sub"].split("${DomainName}")[1] for path in found["Resource"]["Fn::If"][2]}
+
+
 def test_a_door_that_is_open_to_browsers_asks_the_network(template: dict[str, Any]) -> None:
     """Nobody is let in without a signature but where the networks are bounded, or the identity provider asks."""
     for statement in access_policy(template):
         chosen = statement["Fn::If"][1] if "Fn::If" in statement else statement
-        if chosen["Principal"] == {"AWS": "*"}:
+        if chosen["Sid"] == "SetUpHasThePassword":
+            asked = {path["Fn::Sub"].split("${DomainName}")[1] for path in chosen["Resource"]}
+            assert asked == {path.replace("cloudtrail*", "cloudtrail-2*") for path in set_up_paths(template)}
+            assert not any("_dashboards" in path or "_search" in path for path in asked)
+        elif chosen["Principal"] == {"AWS": "*"}:
             networks = {"IpAddress": {"aws:SourceIp": {"Ref": "AllowedCidrs"}}}
             assert chosen["Condition"] == {"Fn::If": ["HasCidrs", networks, {"Ref": "AWS::NoValue"}]}
     assert "APasswordIsNotForTheWholeWorld" in template["Rules"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit_search.domain_api import HttpApi
-from audit_search.domain_settings import DomainSettings
-from audit_search.domain_setup import Change, Outcome, Plan, apply, plan
+from audit_search.domain.api import HttpApi
+from audit_search.domain.settings import DomainSettings
+from audit_search.domain.setup import Change, Outcome, Plan, apply, plan
 from tests.support.engine_front import EngineFront
 from tests.support.engines import TestEngine
 

@@ -118,8 +118,9 @@ class Ministack:
         return answer.status, {name: value for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP}, text
 
     def log(self) -> str:
-        """The end of what it, and the functions that it ran, wrote."""
-        return self._log.read_text("utf-8", "replace")[-6_000:]
+        """The end of what it and its functions wrote, without traces of connections that were not closed politely."""
+        lines = self._log.read_text("utf-8", "replace").splitlines()
+        return "\n".join(line[:1_000] for line in lines if line.startswith(("20", "{")) and "[asyncio]" not in line)[-6_000:]
 
     def _stop(self) -> None:
         # It has nothing to save, and takes its time to go when it is asked; its functions are in its process group.

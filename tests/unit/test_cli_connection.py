@@ -15,8 +15,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from audit_search.errors import EngineUnreachableError
+from audit_search.opensearch import region
 from audit_search_cli import connection
-from audit_search_cli.connection import Engine, address, authentication, region, target
+from audit_search_cli.connection import Engine, address, authentication, target
 from audit_search_cli.errors import Problem
 from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.building import free_port

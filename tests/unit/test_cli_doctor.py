@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 from osmem_server import OsmemServer
 
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.settings import DomainSettings
 from audit_search_cli import doctor
 from audit_search_cli.checks import cluster, deployed, freshness, indices, preparation, reach
 from audit_search_cli.checks.findings import Check, Finding, Patient

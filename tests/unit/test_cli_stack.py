@@ -107,3 +107,33 @@ def test_a_stack_trace_comes_with_debug_only() -> None:
     wrong = run("doctor", "--debug", "--endpoint", "nothing")
     assert "Traceback (most recent call last)" in wrong.err
     assert wrong.err.splitlines()[-1].startswith("Error: ")
+
+
+OUTPUTS = {"DashboardsUrl": "https://search.example/_dashboards", "KeptAfterDelete": "bucket \u202ered"}
+
+
+def test_all_outputs_are_shown(aws: Aws) -> None:
+    """A table for people without what a terminal would obey, a document for programs."""
+    deploy(aws, "shown", {"CloudTrailQueue": {"Type": "AWS::SQS::Queue"}}, OUTPUTS)
+    env = aws.environment
+    text = run("outputs", "--stack", "shown", env=env)
+    assert text.code == 0
+    assert "DashboardsUrl" in text.out
+    assert "\u202e" not in text.out
+    assert run("outputs", "--stack", "shown", "--output", "json", env=env).document == OUTPUTS
+
+
+def test_one_output_is_a_line(aws: Aws) -> None:
+    """A value by its name, for a script."""
+    deploy(aws, "line", {"CloudTrailQueue": {"Type": "AWS::SQS::Queue"}}, OUTPUTS)
+    assert run("outputs", "DashboardsUrl", "--stack", "line", env=aws.environment).out == "https://search.example/_dashboards\n"
+
+
+def test_an_output_that_is_not_there_is_said(aws: Aws) -> None:
+    """With the names of those that are; and a stack has to be named."""
+    deploy(aws, "less", {"CloudTrailQueue": {"Type": "AWS::SQS::Queue"}}, OUTPUTS)
+    missing = run("outputs", "Nothing", "--stack", "less", env=aws.environment)
+    assert missing.code == 2
+    assert missing.line == "The stack less has no output Nothing. It has DashboardsUrl, KeptAfterDelete."
+    unnamed = run("outputs", env=aws.environment)
+    assert (unnamed.code, unnamed.line) == (2, "No stack is named. Name it with --stack NAME.")

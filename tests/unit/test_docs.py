@@ -18,6 +18,7 @@ def test_the_table_of_object_outcomes_is_the_codes() -> None:
 
 def test_every_module_of_the_pipeline_is_explained() -> None:
     """A newcomer finds each module of the package by its name."""
-    modules = {path.stem for path in (ROOT / "layers/audit_search/src/audit_search").glob("*.py")}
-    unnamed = {name for name in modules - {"__init__"} if f"`{name}`" not in ARCHITECTURE}
+    package = ROOT / "layers/audit_search/src/audit_search"
+    paths = (path.relative_to(package).with_suffix("") for path in package.rglob("*.py") if path.name != "__init__.py")
+    unnamed = {name for name in (".".join(path.parts) for path in paths) if f"`{name}`" not in ARCHITECTURE}
     assert unnamed == set()

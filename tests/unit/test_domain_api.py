@@ -15,9 +15,9 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import CredentialRetrievalError
 
-from audit_search.domain_api import HttpApi, wait_until_ready
-from audit_search.domain_settings import DomainSettings
-from audit_search.domain_setup import prepare
+from audit_search.domain.api import HttpApi, wait_until_ready
+from audit_search.domain.settings import DomainSettings
+from audit_search.domain.setup import prepare
 from audit_search.errors import DomainSetupError, EngineUnreachableError
 from audit_search.opensearch import authentication
 from audit_search.settings import Settings

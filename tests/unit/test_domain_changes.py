@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_search import domain_access, domain_indices, domain_lifecycle, index_template
-from audit_search.domain_changes import MARK, batches, differences, marked
-from audit_search.domain_indices import Cluster, fitting, overlap
-from audit_search.domain_settings import DomainSettings
+from audit_search import index_template
+from audit_search.domain import access, indices, lifecycle
+from audit_search.domain.changes import MARK, batches, differences, marked
+from audit_search.domain.indices import Cluster, fitting, overlap
+from audit_search.domain.settings import DomainSettings
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def settings(**variables: str) -> DomainSettings:
 
 def states(**variables: str) -> list[tuple[str, list[str], str]]:
     """The states of the policy: name, actions, and when it goes on to the next."""
-    policy = domain_lifecycle.policy(settings(**variables))["policy"]
+    policy = lifecycle.policy(settings(**variables))["policy"]
     return [
         (
             state["name"],
@@ -140,7 +141,7 @@ def test_nothing_is_deleted_before_its_time(retention: str, period: str, expecte
 def test_all_states_are_there() -> None:
     """Each state that is gone to exists, and the first one is where an index begins."""
     for days in ("0", "1", "90"):
-        policy = domain_lifecycle.policy(settings(RETENTION_DAYS=days))["policy"]
+        policy = lifecycle.policy(settings(RETENTION_DAYS=days))["policy"]
         names = [state["name"] for state in policy["states"]]
         assert policy["default_state"] == names[0]
         assert {one["state_name"] for state in policy["states"] for one in state["transitions"]} <= set(names)
@@ -149,9 +150,9 @@ def test_all_states_are_there() -> None:
 def test_every_object_has_the_prefix_and_the_mark() -> None:
     """Names and patterns carry INDEX_PREFIX, so that installations share a domain; each object says whose it is."""
     prefix = "acme-"
-    policy = domain_lifecycle.policy(settings(INDEX_PREFIX=prefix))["policy"]
-    roles = domain_access.roles(prefix)
-    assert domain_lifecycle.name(prefix) == index_template.name(prefix) == "acme-cloudtrail"
+    policy = lifecycle.policy(settings(INDEX_PREFIX=prefix))["policy"]
+    roles = access.roles(prefix)
+    assert lifecycle.name(prefix) == index_template.name(prefix) == "acme-cloudtrail"
     assert set(roles) == {"acme-cloudtrail-writer", "acme-cloudtrail-analyst"}
     patterns = [pattern for one in policy["ism_template"] for pattern in one["index_patterns"]]
     patterns += [pattern for body in roles.values() for one in body["index_permissions"] for pattern in one["index_patterns"]]
@@ -172,7 +173,7 @@ def test_names_of_many_indices_fit_into_a_path() -> None:
 
 def test_the_writer_may_only_create() -> None:
     """The role has no permission that reads events, deletes them or changes an index."""
-    writer = domain_access.roles("")["cloudtrail-writer"]
+    writer = access.roles("")["cloudtrail-writer"]
     assert writer["cluster_permissions"] == ["indices:data/write/bulk", "indices:admin/index_template/get"]
     assert [one["allowed_actions"] for one in writer["index_permissions"]] == [
         ["indices:data/write/bulk*", "indices:data/write/index", "indices:admin/create"]
@@ -189,4 +190,4 @@ def test_settings_of_templates_are_compared_as_engines_keep_them() -> None:
             "settings": {"index": {"codec": "x", "mapping": {"total_fields": {"limit": "400"}}, "analysis": {"a": {"type": "b"}}}}
         }
     }
-    assert differences(domain_indices._normal(theirs), domain_indices._normal(ours)) == ()
+    assert differences(indices._normal(theirs), indices._normal(ours)) == ()

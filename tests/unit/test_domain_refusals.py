@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from audit_search.domain_refusals import absent_handler, explain, not_offered, passes, said
+from audit_search.domain.refusals import absent_handler, explain, not_offered, passes, said
 
 ROLE = "arn:aws:iam::123456789012:role/audit-search-setup"
 SESSION = "arn:aws:sts::123456789012:assumed-role/audit-search-setup/audit-search-setup"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.settings import DomainSettings
 from audit_search.errors import SettingsError
 
 LEAST = {"OPENSEARCH_ENDPOINT": "https://search.example.com"}

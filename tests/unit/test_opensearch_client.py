@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import boto3
 import pytest
+import requests
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import CredentialRetrievalError
 from opensearchpy import TransportError
@@ -348,7 +349,7 @@ def test_without_any_credentials_there_is_no_signer(monkeypatch: pytest.MonkeyPa
     session = boto3.Session(region_name="eu-central-1")
     monkeypatch.setattr(session, "get_credentials", lambda: None)
     with pytest.raises(OpenSearchException, match="no AWS credentials"):
-        signer(session, "es")
+        signer(session, "es", "https://search-audit.eu-central-1.es.amazonaws.com")
 
 
 def expected_signature(request: BulkRequest, secret: str) -> str:
@@ -382,7 +383,7 @@ def expected_signature(request: BulkRequest, secret: str) -> str:
 @pytest.mark.parametrize("service", ["es", "aoss"])
 def test_requests_are_signed_for_the_service(endpoint: BulkEndpoint, service: str) -> None:
     """Signature Version 4 over the compressed body, with the session's token and the hash that Serverless asks for."""
-    engine = HttpEngine(settings(endpoint.endpoint), lambda: signer(SESSION, service))
+    engine = HttpEngine(settings(endpoint.endpoint), lambda: signer(SESSION, service, endpoint.endpoint))
     assert engine.bulk(TWO, PATIENT).status == 200
     request = endpoint.requests[0]
     authorization = request.headers["authorization"]
@@ -395,9 +396,18 @@ def test_requests_are_signed_for_the_service(endpoint: BulkEndpoint, service: st
     assert "x-amz-security-token" in authorization
 
 
+def test_requests_are_signed_for_the_region_of_the_domain() -> None:
+    """A domain in another region than the function takes signatures of its own region only; other names tell no region."""
+    request = requests.Request("GET", "https://search-audit-abc.eu-west-3.es.amazonaws.com/").prepare()
+    signed = signer(SESSION, "es", request.url or "")(request)
+    assert "/eu-west-3/es/aws4_request" in signed.headers["authorization"]
+    own = requests.Request("GET", "https://logs.example.org/").prepare()
+    assert "/eu-central-1/es/" in signer(SESSION, "es", own.url or "")(own).headers["authorization"]
+
+
 def test_a_plain_body_is_signed_anew(endpoint: BulkEndpoint) -> None:
     """The fallback from a compressed body is a request with a signature of its own."""
-    engine = HttpEngine(settings(endpoint.endpoint), lambda: signer(SESSION, "es"))
+    engine = HttpEngine(settings(endpoint.endpoint), lambda: signer(SESSION, "es", endpoint.endpoint))
     endpoint.always(_refuse_gzip)
     assert engine.bulk(TWO, PATIENT).status == 200
     request = endpoint.requests[1]
@@ -419,7 +429,7 @@ def test_refreshed_credentials_sign_the_next_request(endpoint: BulkEndpoint) -> 
         def get_credentials(self) -> Refreshed:
             return Refreshed()
 
-    engine = HttpEngine(settings(endpoint.endpoint), lambda: signer(Session(), "es"))
+    engine = HttpEngine(settings(endpoint.endpoint), lambda: signer(Session(), "es", endpoint.endpoint))
     engine.bulk(TWO, PATIENT)
     engine.bulk(TWO, PATIENT)
     used = [request.headers["authorization"].split("Credential=")[1].split("/")[0] for request in endpoint.requests]

@@ -260,10 +260,10 @@ def test_work_that_hangs_is_answered_for(stack: CloudFormation, method: str) -> 
 
 def test_a_part_of_the_layer_that_is_missing_is_answered_for(stack: CloudFormation, monkeypatch: pytest.MonkeyPatch) -> None:
     """An import that fails is a reason like any other."""
-    monkeypatch.setitem(sys.modules, "audit_search.domain_setup", None)
+    monkeypatch.setitem(sys.modules, "audit_search.domain.setup", None)
     answer = stack.call()
     assert answer["Status"] == "FAILED"
-    assert "audit_search.domain_setup" in answer["Reason"]
+    assert "audit_search.domain.setup" in answer["Reason"]
 
 
 @pytest.mark.parametrize("kind", ["", "create", "Replace", None, 5])

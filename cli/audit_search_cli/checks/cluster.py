@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_search.domain_refusals import said
+from audit_search.domain.refusals import said
 from audit_search_cli.checks.findings import GB, Finding, NotCheckedError, Patient, Severity, number
 from audit_search_cli.output import counted, human_bytes
 

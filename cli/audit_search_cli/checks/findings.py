@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-from audit_search.domain_refusals import absent_handler, not_offered, said
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.refusals import absent_handler, not_offered, said
+from audit_search.domain.settings import DomainSettings
 from audit_search.errors import AuditSearchError
 from audit_search.index_template import name
 from audit_search_cli.connection import Engine

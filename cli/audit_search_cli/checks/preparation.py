@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from audit_search import domain_setup
-from audit_search.domain_setup import Change
+from audit_search.domain import setup
+from audit_search.domain.setup import Change
 from audit_search.errors import DomainSetupError
 from audit_search_cli.checks.findings import Finding, NotCheckedError, Patient
 
@@ -17,7 +17,7 @@ _SHOWN = 8
 def preparation(patient: Patient) -> list[Finding]:
     """Index templates, ISM policies, roles and role mappings: there, of this version, and as the settings make them."""
     try:
-        plan = domain_setup.plan(patient.engine, patient.settings)
+        plan = setup.plan(patient.engine, patient.settings)
     except DomainSetupError as error:
         raise NotCheckedError(str(error)) from error
     findings = [_finding(change) for change in plan.changes if change.action != "unchanged"]

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 
-from audit_search.domain_refusals import absent_handler, explain, not_offered
+from audit_search.domain.refusals import absent_handler, explain, not_offered
 from audit_search.errors import EngineUnreachableError
 from audit_search_cli.checks.findings import Finding, NotCheckedError, Patient
 from audit_search_cli.connection import Target, unreachable

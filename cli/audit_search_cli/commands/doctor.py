@@ -9,7 +9,7 @@ from typing import Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.settings import DomainSettings
 from audit_search_cli.checks.findings import Finding, Patient
 from audit_search_cli.connection import Anonymous, Engine
 from audit_search_cli.doctor import examine

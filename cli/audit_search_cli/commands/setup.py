@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from audit_search import domain_setup
-from audit_search.domain_settings import DomainSettings
-from audit_search.domain_setup import Change, Outcome, Plan
+from audit_search.domain import setup as domain_setup
+from audit_search.domain.settings import DomainSettings
+from audit_search.domain.setup import Change, Outcome, Plan
 from audit_search_cli import backups
 from audit_search_cli.connection import Engine
 from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED

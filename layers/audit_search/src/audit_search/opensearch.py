@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from audit_search.settings import EngineSettings
 
 _FILTER = {"filter_path": "took,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"}
+_REGION = re.compile(r"[.]([a-z]{2}(?:-[a-z]+)+-\d)[.](?:es|aoss)[.](?:amazonaws[.]|api[.]aws)")
 _PAUSE = 60.0
 """Seconds before what was tried in vain (new credentials, a plain body) is tried again."""
 _log = logging.getLogger(__name__)
@@ -129,12 +131,22 @@ def client(settings: EngineSettings, *, auth: Any, compress: bool = True) -> Ope
     )
 
 
-def signer(session: Any, service: str) -> Any:
-    """SigV4 for the engine with the credentials of a boto3 session, refreshed by botocore when they expire."""
+def region(endpoint: str, default: str | None) -> str | None:
+    """The region of a domain's own endpoint, which a signature has to name; `default` for any other name."""
+    found = _REGION.search(f"{urlsplit(endpoint).hostname or ''}.")
+    return found[1] if found else default
+
+
+def signer(session: Any, service: str, endpoint: str) -> Any:
+    """SigV4 for the engine with the credentials of a boto3 session, refreshed by botocore when they expire.
+
+    A domain may be in another region than the session, and takes signatures of its own region only.
+    """
     credentials = session.get_credentials()
     if credentials is None:
         raise OpenSearchException("no AWS credentials to sign requests with")
-    return _LockedAuth(region=session.region_name, service=service, refreshable_credentials=credentials)
+    where = region(endpoint, session.region_name)
+    return _LockedAuth(region=where, service=service, refreshable_credentials=credentials)
 
 
 def authentication(settings: EngineSettings, session: Any) -> Any:
@@ -143,7 +155,7 @@ def authentication(settings: EngineSettings, session: Any) -> Any:
     Raises botocore's errors when a password cannot be read, OpenSearchException without AWS credentials.
     """
     if settings.auth == "aws":
-        return signer(session, settings.service)
+        return signer(session, settings.service, settings.endpoint)
     if settings.auth == "basic":
         # A call that hangs must end before the seconds that a function keeps for its report are over.
         patience = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 4})

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit_search import index_template
-from audit_search.domain_api import Api
-from audit_search.domain_changes import (
+from audit_search.domain.api import Api
+from audit_search.domain.changes import (
     OTHER_PREFIX,
     Change,
     NotOfferedError,
@@ -23,8 +23,8 @@ from audit_search.domain_changes import (
     marked,
     read,
 )
-from audit_search.domain_indices import indices, overlap
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.indices import indices, overlap
+from audit_search.domain.settings import DomainSettings
 
 _KIND = "ISM policy"
 _MERGE_DAYS = 45

@@ -11,17 +11,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from audit_search import domain_access, domain_indices, domain_lifecycle
-from audit_search.domain_api import REFUSED_SECONDS, Api, wait_until_ready
-from audit_search.domain_changes import Action, Change, Request, read
-from audit_search.domain_refusals import explain, passes, said, settles
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain import access, indices, lifecycle
+from audit_search.domain.api import REFUSED_SECONDS, Api, wait_until_ready
+from audit_search.domain.changes import Action, Change, Request, read
+from audit_search.domain.refusals import explain, passes, said, settles
+from audit_search.domain.settings import DomainSettings
 from audit_search.errors import DomainSetupError, EngineUnreachableError
 
-__all__ = ["Action", "Api", "Change", "Keep", "Outcome", "Plan", "Request", "apply", "plan", "prepare", "wait_until_ready"]
+__all__ = [
+    "Action",
+    "Api",
+    "Change",
+    "Keep",
+    "Outcome",
+    "Plan",
+    "Report",
+    "Request",
+    "apply",
+    "plan",
+    "prepare",
+    "wait_until_ready",
+]
 
 Keep = Callable[[str, Any], str]
 """Stores a backup under a name such as `index-template/cloudtrail`, and gives where it is."""
+Report = Callable[[Change], None]
+"""Hears of each change when it is done."""
 _COPIES = re.compile(r"expected total copies needs to be a multiple of total awareness attributes \[(\d+)\]")
 
 
@@ -69,19 +84,19 @@ def plan(api: Api, settings: DomainSettings) -> Plan:
 
 def _changes(api: Api, settings: DomainSettings) -> list[Change]:
     if settings.service == "aoss":  # a collection has no nodes, roles or policies of its own, and does not say what it is
-        return domain_indices.changes(api, settings, domain_indices.Cluster())
+        return indices.changes(api, settings, indices.Cluster())
     about = read(api, "/") or {}
     if not isinstance(about.get("version"), Mapping):
         raise DomainSetupError(explain("GET", "/", 200, about))
-    cluster = domain_indices.survey(api, about)
+    cluster = indices.survey(api, about)
     return [
-        *domain_indices.changes(api, settings, cluster),
-        *domain_lifecycle.changes(api, settings),
-        *domain_access.changes(api, settings),
+        *indices.changes(api, settings, cluster),
+        *lifecycle.changes(api, settings),
+        *access.changes(api, settings),
     ]
 
 
-def apply(api: Api, plan: Plan, keep: Keep) -> Outcome:
+def apply(api: Api, plan: Plan, keep: Keep, report: Report = lambda _change: None) -> Outcome:
     """Carry out a plan. What is replaced is kept first: `keep(name, body)` stores it and gives where it is.
 
     Raises DomainSetupError before anything is changed where the plan has refusals, and at the first request that the engine
@@ -93,13 +108,13 @@ def apply(api: Api, plan: Plan, keep: Keep) -> Outcome:
     done: list[Change] = []
     backups: dict[str, str] = {}
     for change in plan.changes:
-        if change.action not in ("create", "update"):
-            done.append(change)
-            continue
-        if change.before is not None:
-            backups[change.backup_name] = keep(change.backup_name, change.before)
-        notes = [note for request in change.requests if (note := _carry_out(api, change, request))]
+        notes: list[str] = []
+        if change.action in ("create", "update"):
+            if change.before is not None:
+                backups[change.backup_name] = keep(change.backup_name, change.before)
+            notes = [note for request in change.requests if (note := _carry_out(api, change, request))]
         done.append(replace(change, reason="; ".join(filter(None, [change.reason, *notes]))))
+        report(done[-1])
     return Outcome(tuple(done), backups)
 
 
@@ -140,6 +155,7 @@ def prepare(
     settings: DomainSettings,
     keep: Keep,
     deadline: float,
+    report: Report = lambda _change: None,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -153,7 +169,7 @@ def prepare(
         if settings.service != "aoss":
             wait_until_ready(api, deadline, clock=clock, sleep=sleep)
         try:
-            return apply(api, plan(api, settings), keep)
+            return apply(api, plan(api, settings), keep, report)
         except (DomainSetupError, EngineUnreachableError) as error:
             settling = isinstance(error, DomainSetupError) and error.settling and clock() - started < REFUSED_SECONDS
             passing = settling or isinstance(error, EngineUnreachableError) or error.retryable

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit_search import index_template
-from audit_search.domain_api import Api
-from audit_search.domain_changes import OTHER_PREFIX, Change, Request, batches, compared, differences, foreign, read
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.api import Api
+from audit_search.domain.changes import OTHER_PREFIX, Change, Request, batches, compared, differences, foreign, read
+from audit_search.domain.settings import DomainSettings
 from audit_search.errors import DomainSetupError
 
 _KIND = "index template"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
-from audit_search.domain_api import Api
-from audit_search.domain_refusals import absent_handler, explain, not_offered, passes, said, settles
+from audit_search.domain.api import Api
+from audit_search.domain.refusals import absent_handler, explain, not_offered, passes, said, settles
 from audit_search.errors import DomainSetupError
 
 Action = Literal["create", "update", "unchanged", "leave out", "refuse"]

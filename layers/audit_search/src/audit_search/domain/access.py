@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit_search import index_template
-from audit_search.domain_api import Api
-from audit_search.domain_changes import (
+from audit_search.domain.api import Api
+from audit_search.domain.changes import (
     Change,
     NotOfferedError,
     Request,
@@ -22,7 +22,7 @@ from audit_search.domain_changes import (
     marked,
     read,
 )
-from audit_search.domain_settings import DomainSettings
+from audit_search.domain.settings import DomainSettings
 
 _API = "/_plugins/_security/api"
 _OF_THE_ENGINE = ("reserved", "hidden", "static")

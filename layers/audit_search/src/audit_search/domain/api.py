@@ -12,7 +12,7 @@ from opensearchpy import ConnectionTimeout
 from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException, SSLError
 
-from audit_search.domain_refusals import explain, passes
+from audit_search.domain.refusals import explain, passes
 from audit_search.errors import DomainSetupError, EngineUnreachableError
 from audit_search.opensearch import client
 from audit_search.settings import EngineSettings
