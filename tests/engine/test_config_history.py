@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit_search.config_changes import between
-from audit_search.config_documents import CURRENT, HISTORY, MAX_RELATIONSHIPS, TIMELINE, timeline_id
-from audit_search.config_items import Item, Source
-from audit_search.config_reconciliation import reconcile
-from audit_search.config_timeline import Timeline
+from audit_search.aws_config.changes import between
+from audit_search.aws_config.documents import CURRENT, HISTORY, MAX_RELATIONSHIPS, TIMELINE, timeline_id
+from audit_search.aws_config.items import Item, Source
+from audit_search.aws_config.reconciliation import reconcile
+from audit_search.aws_config.timeline import Timeline
 from tests.support.config_world import (
     MONTH,
     START,

@@ -11,10 +11,10 @@ from typing import Literal
 import pytest
 from osmem_server import OsmemServer
 
-from audit_search.config_changes import between
-from audit_search.config_documents import HealthEvent, Origin
-from audit_search.config_history import Arrival
-from audit_search.config_reconciliation import reconcile
+from audit_search.aws_config.changes import between
+from audit_search.aws_config.documents import HealthEvent, Origin
+from audit_search.aws_config.history import Arrival
+from audit_search.aws_config.reconciliation import reconcile
 from tests.support.config_world import (
     ACCOUNT,
     MONTH,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from audit_search.config_changes import between, from_message
-from audit_search.config_items import Item, Relationship
+from audit_search.aws_config.changes import between, from_message
+from audit_search.aws_config.items import Item, Relationship
 
 ITEM = Item("123456789012", "us-east-1", "AWS::EC2::Instance", "i-1", 1_484_002_214_328, "1", "OK", "{}")
 GROUP = replace(ITEM, type="AWS::EC2::SecurityGroup", resource_id="sg-1")

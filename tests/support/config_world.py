@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from audit_search import index_template
+from audit_search.aws_config.changes import Change, between, from_message
+from audit_search.aws_config.documents import CURRENT_INDEX, TIMELINE, Origin, current_id, history_index, timeline_id
+from audit_search.aws_config.history import Arrival, History, Written
+from audit_search.aws_config.items import Item, Source, parse
+from audit_search.aws_config.requests import Engine
 from audit_search.bulk import Body, Reply, Retries
-from audit_search.config_changes import Change, between, from_message
-from audit_search.config_documents import CURRENT_INDEX, TIMELINE, Origin, current_id, history_index, timeline_id
-from audit_search.config_history import Arrival, History, Written
-from audit_search.config_items import Item, Source, parse
-from audit_search.config_requests import Engine
 from audit_search.opensearch import HttpEngine
 from audit_search.rebuild import Rejection
 from audit_search.settings import Settings

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from audit_search.config_changes import MAX_CHANGES, Change, between, from_message
-from audit_search.config_comparison import differences
-from audit_search.config_items import Relationship
-from audit_search.config_values import MAX_VALUE_BYTES
+from audit_search.aws_config.changes import MAX_CHANGES, Change, between, from_message
+from audit_search.aws_config.comparison import differences
+from audit_search.aws_config.items import Relationship
+from audit_search.aws_config.values import MAX_VALUE_BYTES
 from tests.support.config_versions import ITEM, lines, message, of
 
 # What the console shows

@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from audit_search.config_changes import Change, between, from_message
-from audit_search.config_comparison import apart, capital, differences
-from audit_search.config_items import Item, Relationship
-from audit_search.config_values import MAX_VALUE_BYTES, canonical, cut, shown, written
+from audit_search.aws_config.changes import Change, between, from_message
+from audit_search.aws_config.comparison import apart, capital, differences
+from audit_search.aws_config.items import Item, Relationship
+from audit_search.aws_config.values import MAX_VALUE_BYTES, canonical, cut, shown, written
 from tests.support.config_versions import GROUP, ITEM, permission, vars_of
 
 settings.register_profile("unit", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

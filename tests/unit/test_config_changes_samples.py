@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from audit_search.config_changes import between, from_message
-from audit_search.config_comparison import apart
-from audit_search.config_items import Item, Relationship, parse
+from audit_search.aws_config.changes import between, from_message
+from audit_search.aws_config.comparison import apart
+from audit_search.aws_config.items import Item, Relationship, parse
 from tests.support.config_versions import vars_of
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "data" / "config"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from audit_search import index_template
-from audit_search.config_changes import between, from_message
-from audit_search.config_documents import (
+from audit_search.aws_config.changes import between, from_message
+from audit_search.aws_config.documents import (
     MAX_CHANGE_BYTES,
     MAX_RELATIONSHIPS,
     HealthEvent,
@@ -23,7 +23,7 @@ from audit_search.config_documents import (
     line,
     put_changes,
 )
-from audit_search.config_items import Relationship
+from audit_search.aws_config.items import Relationship
 from audit_search.rebuild import MAX_DEPTH, MAX_TERM, depth
 from tests.support.config_world import START, version
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_search.config_dialects import inside, iso, milliseconds, tags_of, too_deep
-from audit_search.config_items import EARLIEST, Item, Relationship, parse
+from audit_search.aws_config.dialects import inside, iso, milliseconds, tags_of, too_deep
+from audit_search.aws_config.items import EARLIEST, Item, Relationship, parse
 from audit_search.rebuild import MAX_DEPTH, Rejection, depth
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "config"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from audit_search.aws_config.requests import Requests, UnreadableError
 from audit_search.bulk import INDEXED, REJECTED, RETURNED, Body, Reply, Retries
-from audit_search.config_requests import Requests, UnreadableError
 
 
 class Scripted:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit_search.config_changes import between
+from audit_search.aws_config.changes import between
 from tests.support.config_versions import GROUP, WORLD, lines, message, of, permission
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_search.config_items import Item
-from audit_search.config_timeline import Timeline
+from audit_search.aws_config.items import Item
+from audit_search.aws_config.timeline import Timeline
 from tests.support.config_world import START, version
 
 BASE = version("vol-1", START, "s")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
-from audit_search.config_values import ABSENT, MAX_DEPTH, canonical, cut, plain, written
+from audit_search.aws_config.values import ABSENT, MAX_DEPTH, canonical, cut, plain, written
 
 Category = Literal["attribute", "relationship", "tag", "rule"]
 

@@ -1,6 +1,6 @@
 """Writing versions of resources so that any order of arrival ends the same: repeated, in parallel, cut off anywhere.
 
-Each resource has a timeline (`config_timeline`) that is replaced only as it was read. A batch goes in five steps, each of
+Each resource has a timeline (`timeline`) that is replaced only as it was read. A batch goes in five steps, each of
 them few requests for all its resources together:
 
 1. read the timelines, and see which versions are new and who their neighbours are;
@@ -23,9 +23,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from audit_search.bulk import DUPLICATE, INDEXED, REJECTED, RETURNED, Cause, Retries
-from audit_search.config_changes import Change, between, from_message
-from audit_search.config_documents import (
+from audit_search.aws_config.changes import Change, between, from_message
+from audit_search.aws_config.documents import (
     CURRENT_INDEX,
     TIMELINE,
     HealthEvent,
@@ -39,9 +38,10 @@ from audit_search.config_documents import (
     put_changes,
     timeline_id,
 )
-from audit_search.config_items import EARLIEST, Item, parse, rank
-from audit_search.config_requests import Engine, Requests, UnreadableError
-from audit_search.config_timeline import Timeline
+from audit_search.aws_config.items import EARLIEST, Item, parse, rank
+from audit_search.aws_config.requests import Engine, Requests, UnreadableError
+from audit_search.aws_config.timeline import Timeline
+from audit_search.bulk import DUPLICATE, INDEXED, REJECTED, RETURNED, Cause, Retries
 from audit_search.rebuild import Rejection
 
 _BATCH_ITEMS: Final = 500

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from audit_search.config_items import Item, Relationship
+from audit_search.aws_config.items import Item, Relationship
 from audit_search.rebuild import MAX_DEPTH, Notes, dump, keyword, subtree, utf8_cut
 
 if TYPE_CHECKING:
-    from audit_search.config_changes import Change
+    from audit_search.aws_config.changes import Change
 
 HISTORY: Final = "config-history"
 CURRENT: Final = "config-current"

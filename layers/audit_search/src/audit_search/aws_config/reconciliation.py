@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from audit_search.config_documents import CURRENT, CURRENT_INDEX, HealthEvent, current_id
-from audit_search.config_requests import Requests
+from audit_search.aws_config.documents import CURRENT, CURRENT_INDEX, HealthEvent, current_id
+from audit_search.aws_config.requests import Requests
 
 MISSING: Final = "ResourceMissingFromSnapshot"
 """The `messageType` of what is reported; AWS Config has no message for it."""

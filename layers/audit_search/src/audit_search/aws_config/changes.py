@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from audit_search.config_comparison import Category, Difference, capital, differences, same
-from audit_search.config_items import Item, Relationship
-from audit_search.config_paths import RELATIONSHIPS, relationships, spots
-from audit_search.config_rules import DIRECTIONS, SECURITY_GROUP, compare_permissions
-from audit_search.config_values import cut, plain, shown
+from audit_search.aws_config.comparison import Category, Difference, capital, differences, same
+from audit_search.aws_config.items import Item, Relationship
+from audit_search.aws_config.paths import RELATIONSHIPS, relationships, spots
+from audit_search.aws_config.rules import DIRECTIONS, SECURITY_GROUP, compare_permissions
+from audit_search.aws_config.values import cut, plain, shown
 
 MAX_CHANGES: Final = 1_000
 """Changes of one item; the last one counts those beyond."""
@@ -82,8 +82,8 @@ def between(before: Item | None, after: Item) -> tuple[Change, ...]:
     if before is None:
         return _changes([Difference(_STATUS, None, after.status)] if after.status == _CREATED else [])
     # Some items of deleted resources still list what they were related to.
-    old, new = (() if item.deleted else item.relationships for item in (before, after))
-    found = _status(before, after) + _relationships(old, new)
+    earlier, later = (() if item.deleted else item.relationships for item in (before, after))
+    found = _status(before, after) + _relationships(earlier, later)
     if before.deleted or after.deleted:
         return _changes(found)
     if found and found[0].path == _STATUS and None in (before.configuration, after.configuration):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Final
 
-from audit_search.config_items import Item, identity
+from audit_search.aws_config.items import Item, identity
 
 _NO, _YES = b"01"
 _NEAR: Final = 10_000_000

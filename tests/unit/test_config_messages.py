@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from story.config_objects import SNAPSHOT
 from story.inventory import all_versions
 
-from audit_search.aws_config import KINDS, Reading, read_message
-from audit_search.config_items import Item
-from audit_search.config_objects import ObjectItems, Unreadable, delivered, items_of, object_at, place_of, source_of
+from audit_search.aws_config.items import Item
+from audit_search.aws_config.messages import KINDS, Reading, read_message
+from audit_search.aws_config.objects import ObjectItems, Unreadable, delivered, items_of, object_at, place_of, source_of
 from audit_search.envelopes import Notification, messages
 from audit_search.errors import ObjectError
 
@@ -480,8 +480,8 @@ def test_any_text_has_a_reading(text: str) -> None:
 
 _MEASURE = """
 import json, re, resource, sys
-from audit_search.config_items import Item
-from audit_search.config_objects import items_of
+from audit_search.aws_config.items import Item
+from audit_search.aws_config.objects import items_of
 base = json.loads(sys.argv[1])
 base["configuration"] = {f"key{n}": "x" * 40 + '["' + str(n) for n in range(68)}
 def chunks():

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from audit_search.config_comparison import Difference, differences
-from audit_search.config_values import ABSENT, canonical, plain
+from audit_search.aws_config.comparison import Difference, differences
+from audit_search.aws_config.values import ABSENT, canonical, plain
 
 SECURITY_GROUP: Final = "aws::ec2::securitygroup"
 """The resource type, in lower case: the 2014 dialect writes types in capitals."""

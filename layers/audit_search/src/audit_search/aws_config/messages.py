@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from audit_search.config_dialects import decoded, milliseconds, text_of, texts_of
-from audit_search.config_documents import HealthEvent
-from audit_search.config_items import EARLIEST, Item, parse
-from audit_search.config_objects import Unreadable, difference, elements, members, object_at, place_of
+from audit_search.aws_config.dialects import decoded, milliseconds, text_of, texts_of
+from audit_search.aws_config.documents import HealthEvent
+from audit_search.aws_config.items import EARLIEST, Item, parse
+from audit_search.aws_config.objects import Unreadable, difference, elements, members, object_at, place_of
 from audit_search.envelopes import Notification, ObjectRef, trail_objects
 from audit_search.errors import ObjectError
 from audit_search.rebuild import Rejection

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from audit_search.config_dialects import decoded, milliseconds, text_of
-from audit_search.config_items import Item, Source, parse
+from audit_search.aws_config.dialects import decoded, milliseconds, text_of
+from audit_search.aws_config.items import Item, Source, parse
 from audit_search.envelopes import ObjectRef, config_folder
 from audit_search.errors import ObjectError
 from audit_search.rebuild import Rejection, load_whole
@@ -161,7 +161,7 @@ def items_of(
 ) -> ObjectItems:
     """The items of a history, a snapshot, an oversized item or a bare item, streamed from the inflated object.
 
-    The other arguments are those of config_items.parse. Answers of the API (`baseConfigurationItems`) are read as well.
+    The other arguments are those of items.parse. Answers of the API (`baseConfigurationItems`) are read as well.
     """
     return ObjectItems(chunks, partial(parse, source=source, delivered=delivered, latest=latest, account=account, region=region))
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from audit_search.config_dialects import decoded, inside, is_global, iso, milliseconds, tags_of, text_of, texts_of
+from audit_search.aws_config.dialects import decoded, inside, is_global, iso, milliseconds, tags_of, text_of, texts_of
 from audit_search.rebuild import Rejection
 
 Source = Literal["stream", "oversized", "history", "snapshot"]

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from audit_search.config_comparison import apart, capital, identity, label
-from audit_search.config_items import Item, Relationship
-from audit_search.config_values import MAX_DEPTH, plain
+from audit_search.aws_config.comparison import apart, capital, identity, label
+from audit_search.aws_config.items import Item, Relationship
+from audit_search.aws_config.values import MAX_DEPTH, plain
 
 RELATIONSHIPS: Final = "Relationships"
 

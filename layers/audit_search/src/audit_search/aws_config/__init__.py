@@ -1,0 +1,1 @@
+"""AWS Config: messages and objects become items, items become versions, latest states and changes."""
