@@ -58,9 +58,23 @@ class EngineVariables(TypedDict):
     retention_days: int
 
 
+class WriterVariables(EngineVariables):
+    """What both functions that write documents read: which objects they may read, where quarantine is, and their limits."""
+
+    allowed_buckets: frozenset[str]
+    quarantine_bucket: str
+    quarantine_prefix: str
+    ingest_mode: str
+    bulk_bytes: int
+    bulk_senders: int
+    object_fetchers: int
+    max_object_bytes: int
+    max_inflation_ratio: int
+
+
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the environment says; the README describes each variable."""
+class WriterSettings:
+    """What the environment of a function that writes documents says; the README describes each variable."""
 
     endpoint: str
     auth: str
@@ -69,17 +83,28 @@ class Settings:
     password_secret: str
     index_prefix: str
     daily: bool
+    retention_days: int
     allowed_buckets: frozenset[str]
     quarantine_bucket: str
     quarantine_prefix: str
-    retention_days: int
-    rules: tuple[Rule, ...]
     ingest_mode: str
     bulk_bytes: int
     bulk_senders: int
     object_fetchers: int
     max_object_bytes: int
     max_inflation_ratio: int
+
+    @property
+    def connections(self) -> int:
+        """Each sender has one, and one more is for reading the index template."""
+        return self.bulk_senders + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(WriterSettings):
+    """The settings of the CloudTrail function."""
+
+    rules: tuple[Rule, ...]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -93,29 +118,29 @@ class Settings:
             rules = exclusions.parse(environ.get("EXCLUSION_RULES", ""))
         except ValueError as error:
             read.problems += str(error).splitlines()
-        settings = cls(
-            **read.engine(),
-            allowed_buckets=frozenset(
-                filter(None, (name.strip() for name in read.checked("ALLOWED_BUCKETS", _buckets, required=True).split(",")))
-            ),
-            quarantine_bucket=read.checked("QUARANTINE_BUCKET", bucket_problem, required=True),
-            quarantine_prefix=read.checked("QUARANTINE_PREFIX", folder_problem, default="quarantine/"),
-            rules=rules,
-            ingest_mode=read.choice("INGEST_MODE", ("live", "replay")),
-            bulk_bytes=read.integer("BULK_BYTES", 5_000_000, 1_000, 100_000_000),
-            bulk_senders=read.integer("BULK_SENDERS", 4, 1, 32),
-            object_fetchers=read.integer("OBJECT_FETCHERS", 8, 1, 64),
-            max_object_bytes=read.integer("MAX_OBJECT_BYTES", 4 * GIB, 1_000, 64 * GIB),
-            max_inflation_ratio=read.integer("MAX_INFLATION_RATIO", 250, 10, 1_100),
-        )
+        settings = cls(**read.writer(), rules=rules)
         if read.problems:
             raise SettingsError(read.problems)
         return settings
 
-    @property
-    def connections(self) -> int:
-        """Each sender has one, and one more is for reading the index template."""
-        return self.bulk_senders + 1
+
+@dataclass(frozen=True, slots=True)
+class ConfigSettings(WriterSettings):
+    """The settings of the AWS Config function. Its history always has an index a month: `daily` says nothing here."""
+
+    trail_queue_url: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> ConfigSettings:
+        """Read and check all settings together.
+
+        Raises SettingsError with one line for each problem.
+        """
+        read = Reader(environ)
+        settings = cls(**read.writer(), trail_queue_url=read.checked("TRAIL_QUEUE_URL", _queue_url))
+        if read.problems:
+            raise SettingsError(read.problems)
+        return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +193,23 @@ class Reader:
                     "OPENSEARCH_AUTH=basic needs an https endpoint: over http the password would be readable on the way"
                 )
         return read
+
+    def writer(self) -> WriterVariables:
+        """The variables of a function that writes documents."""
+        return WriterVariables(
+            **self.engine(),
+            allowed_buckets=frozenset(
+                filter(None, (name.strip() for name in self.checked("ALLOWED_BUCKETS", _buckets, required=True).split(",")))
+            ),
+            quarantine_bucket=self.checked("QUARANTINE_BUCKET", bucket_problem, required=True),
+            quarantine_prefix=self.checked("QUARANTINE_PREFIX", folder_problem, default="quarantine/"),
+            ingest_mode=self.choice("INGEST_MODE", ("live", "replay")),
+            bulk_bytes=self.integer("BULK_BYTES", 5_000_000, 1_000, 100_000_000),
+            bulk_senders=self.integer("BULK_SENDERS", 4, 1, 32),
+            object_fetchers=self.integer("OBJECT_FETCHERS", 8, 1, 64),
+            max_object_bytes=self.integer("MAX_OBJECT_BYTES", 4 * GIB, 1_000, 64 * GIB),
+            max_inflation_ratio=self.integer("MAX_INFLATION_RATIO", 250, 10, 1_100),
+        )
 
     def checked(self, name: str, problem: Callable[[str], str], *, required: bool = False, default: str = "") -> str:
         """A text; `problem` says what is wrong with it, or nothing."""
@@ -228,6 +270,14 @@ def _prefix(value: str) -> str:
         ""
         if _PREFIX.fullmatch(value)
         else "it must be at most 50 lower-case letters, digits, hyphens and underscores, and begin with a letter or digit"
+    )
+
+
+def _queue_url(value: str) -> str:
+    return (
+        ""
+        if re.fullmatch(r"https?://\S+/\S+", value)
+        else "it must be the URL of a queue, such as https://sqs.eu-central-1.amazonaws.com/123456789012/name"
     )
 
 
