@@ -54,7 +54,6 @@ class EngineVariables(TypedDict):
     username: str
     password_secret: str
     index_prefix: str
-    daily: bool
     retention_days: int
 
 
@@ -82,7 +81,6 @@ class WriterSettings:
     username: str
     password_secret: str
     index_prefix: str
-    daily: bool
     retention_days: int
     allowed_buckets: frozenset[str]
     quarantine_bucket: str
@@ -104,6 +102,7 @@ class WriterSettings:
 class Settings(WriterSettings):
     """The settings of the CloudTrail function."""
 
+    daily: bool
     rules: tuple[Rule, ...]
 
     @classmethod
@@ -118,7 +117,7 @@ class Settings(WriterSettings):
             rules = exclusions.parse(environ.get("EXCLUSION_RULES", ""))
         except ValueError as error:
             read.problems += str(error).splitlines()
-        settings = cls(**read.writer(), rules=rules)
+        settings = cls(**read.writer(), daily=read.daily(), rules=rules)
         if read.problems:
             raise SettingsError(read.problems)
         return settings
@@ -126,7 +125,8 @@ class Settings(WriterSettings):
 
 @dataclass(frozen=True, slots=True)
 class ConfigSettings(WriterSettings):
-    """The settings of the AWS Config function. Its history always has an index a month: `daily` says nothing here."""
+    """The settings of the AWS Config function. Without `trail_queue_url` it cannot hand on what is
+    CloudTrail's."""
 
     trail_queue_url: str
 
@@ -178,7 +178,6 @@ class Reader:
             username=self._environ.get("OPENSEARCH_USERNAME", ""),
             password_secret=self._environ.get("OPENSEARCH_PASSWORD_SECRET", ""),
             index_prefix=self.checked("INDEX_PREFIX", _prefix),
-            daily=self.choice("INDEX_PERIOD", ("month", "day")) == "day",
             retention_days=self.integer("RETENTION_DAYS", 0, 0, 36_500),
         )
         if read["auth"] == "basic":
@@ -193,6 +192,10 @@ class Reader:
                     "OPENSEARCH_AUTH=basic needs an https endpoint: over http the password would be readable on the way"
                 )
         return read
+
+    def daily(self) -> bool:
+        """Whether CloudTrail's events have an index for each day, and not for each month."""
+        return self.choice("INDEX_PERIOD", ("month", "day")) == "day"
 
     def writer(self) -> WriterVariables:
         """The variables of a function that writes documents."""

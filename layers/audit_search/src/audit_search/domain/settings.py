@@ -52,6 +52,7 @@ class DomainSettings:
         read = Reader(environ)
         settings = cls(
             **read.engine(),
+            daily=read.daily(),
             lean=read.choice("DOCUMENT_SHAPE", ("full", "lean")) == "lean",
             refresh_interval=read.checked("REFRESH_INTERVAL", _interval, default="10s"),
             shards=read.integer("SHARDS", 1, 1, 100),
