@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from audit_search.assembly import Container
 from audit_search.bulk import Retries
+from audit_search.container import Container
+from audit_search.pipeline import Pipeline
 from functions.cloudtrail import app
 from tests.support.aws import QUARANTINE, TRAIL, Aws, Context
 
@@ -33,7 +34,7 @@ class Function:
     def __call__(self, event: Mapping[str, Any], *, remaining: int = 300_000) -> dict[str, Any]:
         """Call it, with the milliseconds that the invocation has left."""
         _ = self.container
-        _, observer = app._warm()
+        _, observer = app.FUNCTION.warm()
         # The logger is one for the process, and would go on writing to the standard output that it found at first.
         for handler in observer.logger.handlers:
             if isinstance(handler, logging.StreamHandler):
@@ -47,17 +48,17 @@ class Function:
         return answer
 
     @property
-    def container(self) -> Container:
+    def container(self) -> Container[Pipeline]:
         """What the next call will use."""
         for name, value in self.environment.items():
             self.monkeypatch.setenv(name, value)
-        container, _ = app._warm()
+        container, _ = app.FUNCTION.warm()
         container.pipeline.retries = self.retries
         return container
 
     def cold(self) -> None:
         """Forget the container."""
-        self.monkeypatch.setattr(app, "_container", None)
+        app.FUNCTION.cold()
 
     @property
     def output(self) -> list[str]:

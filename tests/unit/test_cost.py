@@ -12,7 +12,7 @@ import pytest
 from audit_search.accounting import Counts
 from audit_search.envelopes import ObjectRef
 from audit_search.observability import Observer
-from audit_search.pipeline import ObjectReport, Report
+from audit_search.reports import ObjectReport, Report
 from benchmarks import cost, cost_model, measured
 from benchmarks.cost_model import Account, Line
 from benchmarks.measured import Measured, MeasurementError, Shape

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from moto.sqs.models import sqs_backends
 
-from audit_search import index_template, pipeline
+from audit_search import fetching, index_template, reports
 from audit_search.cloudtrail import DocumentBuilder
+from audit_search.envelopes import ObjectRef
 from audit_search.errors import AccountingError, ReturnedError, SettingsError
 from audit_search.objects import OUTCOMES, Action
 from functions.cloudtrail import app
@@ -199,12 +200,12 @@ def test_some_seconds_are_kept_for_the_answer(
     deadlines: list[float] = []
     _ = function.container
 
-    def run(_container: object, _observer: object, _asked: object, deadline: float) -> pipeline.Report:
+    def run(_container: object, _observer: object, _asked: object, deadline: float) -> reports.Report:
         deadlines.append(deadline)
-        return pipeline.Report()
+        return reports.Report()
 
-    monkeypatch.setattr(app, "_run", run)
-    monkeypatch.setattr("functions.cloudtrail.app.time", SimpleNamespace(monotonic=lambda: 1_000.0))
+    monkeypatch.setattr(app.FUNCTION, "_run", run)
+    monkeypatch.setattr("audit_search.invocation.time", SimpleNamespace(monotonic=lambda: 1_000.0))
     app.lambda_handler({"Records": []}, Context(remaining))
     assert deadlines == [1_000.0 + left]
 
@@ -279,7 +280,7 @@ def test_each_outcome_of_an_object_from_event_to_answer(
 
         monkeypatch.setattr(DocumentBuilder, "__init__", broken)
     elif code == "time-budget":
-        monkeypatch.setattr(pipeline, "_within", _no_time_for(stored.key))
+        monkeypatch.setattr(fetching.Turn, "within", _no_time_for(stored.key))
     good = aws.put_records(records(2, "good-"))
     answer = function(sqs_event(message_of(stored), message_of(good)))
     line = next(line for line in function.logged if line["message"] == "object" and line["key"] == stored.key)
@@ -300,10 +301,12 @@ def test_each_outcome_of_an_object_from_event_to_answer(
 
 
 def _no_time_for(key: str) -> Callable[..., Iterator[bytes]]:
-    real = pipeline._within
+    real = fetching.Turn.within
 
-    def within(chunks: Iterator[bytes], budget: float, job: pipeline.ObjectReport) -> Iterator[bytes]:
-        yield from real(chunks, 0.0 if job.ref.key == key else budget, job)
+    def within(turn: fetching.Turn, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        report = turn._job
+        late = isinstance(report.ref, ObjectRef) and report.ref.key == key
+        yield from real(fetching.Turn(report, 0.0) if late else turn, chunks)
 
     return within
 
@@ -608,10 +611,10 @@ def test_the_metrics_say_what_happened(aws: Aws, endpoint: BulkEndpoint, make: M
 
 def test_metrics_of_two_stacks_do_not_mix(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name that the template gives the function is the dimension of its metrics and stands in its log."""
-    monkeypatch.setattr(app, "_observer", None)
+    monkeypatch.setattr(app.FUNCTION, "_observer", None)
     function = make(POWERTOOLS_SERVICE_NAME="acme-cloudtrail")
     function(sqs_event({"Event": "s3:TestEvent", "Bucket": "b"}))
-    monkeypatch.setattr(app, "_observer", None)
+    monkeypatch.setattr(app.FUNCTION, "_observer", None)
     (blob,) = [json.loads(line) for line in function.output if "_aws" in line]
     assert blob["service"] == "acme-cloudtrail"
     assert {line["service"] for line in function.logged} == {"acme-cloudtrail"}

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from audit_search import bulk, pipeline
+from audit_search import bulk, fetching, pipeline, reports
 from audit_search.accounting import Counts
 from audit_search.bulk import Batch, BatchResult, BulkSender, Retries
 from audit_search.cloudtrail import DocumentBuilder, Lines, Policy
@@ -26,9 +26,10 @@ from audit_search.errors import AccountingError
 from audit_search.exclusions import parse
 from audit_search.objects import CHUNK, ObjectReader, OpenObject
 from audit_search.opensearch import HttpEngine
-from audit_search.pipeline import ObjectReport, Pipeline, Report
+from audit_search.pipeline import Pipeline
 from audit_search.quarantine import Quarantine
 from audit_search.records import Window
+from audit_search.reports import ObjectReport, Report
 from audit_search.settings import Settings
 from tests.support.aws import QUARANTINE, TRAIL, Aws, Stored, record, records, text_of, trail_object
 from tests.support.bulk_endpoint import BulkEndpoint, Item, Verdict
@@ -88,7 +89,7 @@ def returned(report: Report) -> dict[str | None, str]:
 
 def by_key(report: Report) -> dict[str, ObjectReport]:
     """The reports of the objects."""
-    return {item.ref.key: item for item in report.objects}
+    return {item.ref.key: item for item in report.objects if isinstance(item.ref, ObjectRef)}
 
 
 def adds_up(report: Report) -> bool:
@@ -402,7 +403,7 @@ def test_a_whole_object_that_is_refused_fills_quarantine_in_parts(
     aws: Aws, endpoint: BulkEndpoint, line_up: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is held back is bounded, every record is there once, and a retry adds nothing."""
-    monkeypatch.setattr(pipeline, "_QUARANTINE_BYTES", 5_000)
+    monkeypatch.setattr(reports, "QUARANTINE_BYTES", 5_000)
     line_up.bulk_bytes, line_up.senders = 5_000, 1
     endpoint.judge = lambda _item: Verdict(400, "mapper_parsing_exception")
     stored = aws.put_records(records(40))
@@ -501,7 +502,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the pipeline and its sender."""
     clock = Clock()
-    monkeypatch.setattr(pipeline, "time", clock)
+    monkeypatch.setattr(fetching, "time", clock)
     monkeypatch.setattr(bulk, "time", clock)
     return clock
 
@@ -510,6 +511,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Opened:
     """What the pipeline needs of an object that was opened."""
 
+    ref: ObjectRef
     last_modified: datetime
     content: Iterable[bytes]
 
@@ -530,7 +532,7 @@ class Reader:
         """As ObjectReader."""
         if asked.key not in self.made_up:
             return self.real.open(asked)
-        return Opened(datetime(2026, 11, 3, 9, tzinfo=UTC), self.made_up[asked.key])
+        return Opened(asked, datetime(2026, 11, 3, 9, tzinfo=UTC), self.made_up[asked.key])
 
 
 def with_objects(line_up: Pipeline, made_up: dict[str, Iterable[bytes]]) -> list[Stored]:
@@ -613,7 +615,7 @@ def test_a_fetch_that_hangs_does_not_hold_back_the_others(aws: Aws, line_up: Pip
                 return Hanging(clock)
             return super().submit(work, *arguments, **keywords)
 
-    line_up.fetching = taken = Executor()
+    line_up.fetcher.threads = taken = Executor()
     others = [aws.put_records(records(4, f"o{number}-")) for number in range(3)]
     asked = [Message(f"m{number}", [ref(one)]) for number, one in enumerate([hanging, *others])]
     report = line_up.run(asked, clock.now + 60)
@@ -621,7 +623,7 @@ def test_a_fetch_that_hangs_does_not_hold_back_the_others(aws: Aws, line_up: Pip
     assert "time-budget" in returned(report)["m0"]
     assert report.counts == Counts(read=12, indexed=12)
     # Its thread may hang on: the next invocation has threads of its own.
-    assert line_up.fetching is not taken
+    assert line_up.fetcher.threads is not taken
     assert run(line_up, aws.put_records(records(2, "next-"))).counts == Counts(read=2, indexed=2)
 
 
@@ -645,7 +647,7 @@ def test_what_is_not_done_in_time_returns_and_the_rest_is_done(
     class Slow:
         def open(self, asked: ObjectRef) -> Opened:
             found = real.open(asked)
-            return Opened(found.last_modified, self.slowly(found.chunks()))
+            return Opened(asked, found.last_modified, self.slowly(found.chunks()))
 
         def slowly(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
             for chunk in chunks:

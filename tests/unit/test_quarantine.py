@@ -130,7 +130,7 @@ def test_a_prefix_of_its_own(aws: Aws) -> None:
 )
 def test_our_own_files_are_known(aws: Aws, bucket: str, key: str, holds: bool) -> None:
     """One bucket may hold trails and quarantine: its notifications name our own files too."""
-    assert quarantine(aws).holds(ObjectRef(bucket, key)) is holds
+    assert quarantine(aws).holds(bucket, key) is holds
 
 
 def test_what_cannot_be_written_is_an_error(aws: Aws) -> None:

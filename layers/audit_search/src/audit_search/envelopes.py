@@ -34,6 +34,10 @@ CONFIG_FOLDERS: Final = ("ConfigHistory", "ConfigSnapshot", "OversizedChangeNoti
 """The folders of AWS Config's objects, somewhere below one that is called Config."""
 
 
+Target = tuple[str, str, str | None]
+"""Bucket, key and version of an object: what it is, whatever else a message says of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
     """One S3 object as a message names it. `key` is decoded; `size` (bytes) and `notified` (ISO 8601) where it has them."""
@@ -44,8 +48,23 @@ class ObjectRef:
     size: int | None = None
     notified: str | None = None
 
+    @property
+    def target(self) -> Target:
+        """What it names, to tell whether two messages name the same object."""
+        return self.bucket, self.key, self.version_id
+
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}" + (f"?versionId={self.version_id}" if self.version_id else "")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRef:
+    """A message that holds records itself: its id, where a queue gave it one."""
+
+    message_id: str
+
+    def __str__(self) -> str:
+        return f"message {self.message_id}" if self.message_id else "the event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +107,11 @@ class Message:
     notifications: list[Notification] = field(default_factory=list)
     config_objects: list[ObjectRef] = field(default_factory=list)
     for_config: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may hold or name something to index."""
+        return bool(self.objects or self.config_objects or self.notifications)
 
 
 def messages(event: object, *, config: bool = False) -> list[Message]:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from audit_search.pipeline import ObjectReport, Report, event_lag
+from audit_search.envelopes import ObjectRef
+from audit_search.reports import ObjectReport, Report, event_lag
 
 NAMESPACE = "AuditSearch"
 
@@ -64,9 +65,9 @@ class Observer:
 
     def _object(self, item: ObjectReport, now: datetime) -> None:
         counts = item.counts
+        ref = item.ref
         fields: dict[str, object] = {
-            "bucket": item.ref.bucket,
-            "key": item.ref.key,
+            **({"bucket": ref.bucket, "key": ref.key} if isinstance(ref, ObjectRef) else {"message_id": ref.message_id}),
             "outcome": item.outcome,
             "read": counts.read,
             "indexed": counts.indexed,
@@ -86,7 +87,7 @@ class Observer:
         if item.returned:
             fields["returned_because"] = [str(cause)[:500] for cause in item.returned]
         write = self.logger.warning if item.error or item.returned or counts.quarantined or counts.differing else self.logger.info
-        write("object", extra=fields)
+        write("object" if isinstance(ref, ObjectRef) else "message", extra=fields)
 
     def _count(self, report: Report, now: datetime) -> None:
         counts, metrics = report.counts, self._metrics

@@ -253,21 +253,24 @@ class HttpEngine:
 
     def get(self, path: str) -> Any:
         """GET a path; raises opensearchpy's TransportError with the status."""
-        used = self._client
-        try:
-            return used.transport.perform_request("GET", path)
-        except TransportError as error:
-            if error.status_code != 401 or not self._renew(used):
-                raise
-        return self._client.transport.perform_request("GET", path)
+        return self._perform("GET", path)
 
     def put(self, path: str, body: Any) -> Any:
         """PUT a JSON body; raises opensearchpy's TransportError with the status."""
-        return self._client.transport.perform_request("PUT", path, body=body)
+        return self._perform("PUT", path, body=body)
 
     def search(self, index: str, body: Any) -> Any:
-        """The answer to a search; raises opensearchpy's TransportError with the status."""
-        return self._client.transport.perform_request("POST", f"/{index}/_search", body=body)
+        """The answer to a search, empty where the index is not there; raises opensearchpy's TransportError with the status."""
+        return self._perform("POST", f"/{index}/_search", body=body, params={"ignore_unavailable": "true"})
+
+    def _perform(self, method: str, path: str, **request: Any) -> Any:
+        used = self._client
+        try:
+            return used.transport.perform_request(method, path, **request)
+        except TransportError as error:
+            if error.status_code != 401 or not self._renew(used):
+                raise
+        return self._client.transport.perform_request(method, path, **request)
 
 
 def _send(used: OpenSearch, call: _Call, body: Body | _Documents, timeout: float) -> Reply:

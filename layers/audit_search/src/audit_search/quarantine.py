@@ -1,7 +1,8 @@
 """What can never be indexed is kept in S3: gzip NDJSON, one file for each failing object and set of records.
 
 A line: `{"bucket","key","versionId","position","error":{"type","reason"},"time","raw"|"rawBase64"}`; for an object that
-could not be read to its end the position and the text are null. The name of a file is made of what is in it, so that a
+could not be read to its end the position and the text are null. What came in a message itself has the `messageId` in place
+of bucket, key and version. The name of a file is made of what is in it, so that a
 retry writes the same file again and nothing twice.
 """
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions
 from isal import igzip
 
-from audit_search.envelopes import ObjectRef
+from audit_search.envelopes import MessageRef, ObjectRef
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -46,11 +47,11 @@ class Quarantine:
         self._bucket = bucket
         self._prefix = prefix
 
-    def holds(self, ref: ObjectRef) -> bool:
+    def holds(self, bucket: str, key: str) -> bool:
         """Whether an object is one of our own files: a bucket may hold both, and its notifications name both."""
-        return ref.bucket == self._bucket and ref.key.startswith(self._prefix)
+        return bucket == self._bucket and key.startswith(self._prefix)
 
-    def write(self, ref: ObjectRef, entries: Iterable[Entry]) -> str:
+    def write(self, ref: ObjectRef | MessageRef, entries: Iterable[Entry]) -> str:
         """Write one file and give its key. Raises QuarantineError."""
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         content = hashlib.sha256()
@@ -58,7 +59,8 @@ class Quarantine:
         for entry in sorted(entries, key=lambda entry: -1 if entry.position is None else entry.position):
             content.update(f"{entry.position}\0{entry.type}\0".encode("utf-8", "replace") + (entry.text or b"") + b"\n")
             lines.append(json.dumps(_line(ref, entry, time), ensure_ascii=False).encode("utf-8", "replace"))
-        name = "\0".join((ref.bucket, ref.key, ref.version_id or ""))
+        # A message that is sent again has another id: its file is named by what is in it alone.
+        name = "\0".join((ref.bucket, ref.key, ref.version_id or "")) if isinstance(ref, ObjectRef) else "message"
         source = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
         key = f"{self._prefix}{source[:2]}/{source[:24]}/{content.hexdigest()[:24]}.ndjson.gz"
         try:
@@ -74,11 +76,13 @@ class Quarantine:
         return key
 
 
-def _line(ref: ObjectRef, entry: Entry, time: str) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "bucket": ref.bucket,
-        "key": ref.key,
-        "versionId": ref.version_id,
+def _line(ref: ObjectRef | MessageRef, entry: Entry, time: str) -> dict[str, Any]:
+    line: dict[str, Any] = (
+        {"bucket": ref.bucket, "key": ref.key, "versionId": ref.version_id}
+        if isinstance(ref, ObjectRef)
+        else {"messageId": ref.message_id}
+    )
+    line |= {
         "position": entry.position,
         "error": {"type": entry.type, "reason": entry.reason[:2_000]},
         "time": time,
