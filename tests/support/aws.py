@@ -28,6 +28,7 @@ REGION: Literal["eu-central-1"] = "eu-central-1"
 ACCOUNT = "123456789012"
 TRAIL = "trail-bucket"
 QUARANTINE = "quarantine-bucket"
+CONFIG = "config-bucket"
 KEY = "AWSLogs/111122223333/CloudTrail/eu-central-1/2026/11/03/111122223333_CloudTrail_eu-central-1_20261103T0820Z_{}.json.gz"
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -61,7 +62,7 @@ class Queue:
 
 
 class Aws:
-    """moto's server; `clear` forgets everything, and a bucket for trails and one for quarantine are there afterwards."""
+    """moto's server; `clear` forgets everything, and buckets for trails, for AWS Config and for quarantine are there afterwards."""
 
     def __init__(self) -> None:
         """Not yet running."""
@@ -90,10 +91,10 @@ class Aws:
         return {**ENVIRONMENT, "AWS_ENDPOINT_URL": self.endpoint}
 
     def clear(self) -> None:
-        """Forget everything, and make the two buckets."""
+        """Forget everything, and make the buckets."""
         with urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")) as answer:
             answer.read()
-        for name in (TRAIL, QUARANTINE):
+        for name in (TRAIL, QUARANTINE, CONFIG):
             self.bucket(name)
 
     def bucket(self, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from audit_search import index_template
+from audit_search.documents import TRAIL
 from demo.hits import field as value_of
 
 
@@ -27,15 +28,16 @@ class TestEngine:
     real: bool
     prefix: str = field(default_factory=_own_prefix)
 
-    def install(self) -> None:
-        """Put the template in place."""
-        index_template.install(self, self.prefix, replicas=0, shards=1, simple=not self.real)
+    def install(self, *families: str) -> None:
+        """Put the templates of families in place, of CloudTrail's unless others are named."""
+        index_template.install(self, self.prefix, *families, replicas=0, shards=1, simple=not self.real)
 
     def remove(self) -> None:
         """Remove the indices and the template."""
         for index in self.indices():
             self.call("DELETE", f"/{index}")
-        self.call("DELETE", f"/_index_template/{self.alias}")
+        for family in (TRAIL, *index_template.CONFIG):
+            self.call("DELETE", f"/_index_template/{index_template.name(self.prefix, family)}")
 
     @property
     def alias(self) -> str:

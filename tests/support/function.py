@@ -13,9 +13,10 @@ import pytest
 
 from audit_search.bulk import Retries
 from audit_search.container import Container
-from audit_search.pipeline import Pipeline
-from functions.cloudtrail import app
-from tests.support.aws import QUARANTINE, TRAIL, Aws, Context
+from audit_search.invocation import Function as Invoked
+from functions.aws_config import app as aws_config
+from functions.cloudtrail import app as cloudtrail
+from tests.support.aws import CONFIG, QUARANTINE, TRAIL, Aws, Context
 
 QUICK = Retries(attempts=8, base=0.001, cap=0.002, timeout=20)
 """As many tries as in production, without the waiting."""
@@ -25,6 +26,7 @@ QUICK = Retries(attempts=8, base=0.001, cap=0.002, timeout=20)
 class Function:
     """`lambda_handler` in an environment; a warm container between calls, until `cold()`."""
 
+    invoked: Invoked[Any]
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
     environment: dict[str, str]
@@ -34,31 +36,31 @@ class Function:
     def __call__(self, event: Mapping[str, Any], *, remaining: int = 300_000) -> dict[str, Any]:
         """Call it, with the milliseconds that the invocation has left."""
         _ = self.container
-        _, observer = app.FUNCTION.warm()
+        _, observer = self.invoked.warm()
         # The logger is one for the process, and would go on writing to the standard output that it found at first.
         for handler in observer.logger.handlers:
             if isinstance(handler, logging.StreamHandler):
                 handler.stream = sys.stdout
         self._output.clear()
         try:
-            answer = app.lambda_handler(dict(event), Context(remaining))
+            answer = self.invoked(dict(event), Context(remaining))
         finally:
             self._output += self.capsys.readouterr().out.splitlines()
         json.dumps(answer)  # Lambda could not give anything else back
         return answer
 
     @property
-    def container(self) -> Container[Pipeline]:
+    def container(self) -> Container[Any]:
         """What the next call will use."""
         for name, value in self.environment.items():
             self.monkeypatch.setenv(name, value)
-        container, _ = app.FUNCTION.warm()
+        container, _ = self.invoked.warm()
         container.pipeline.retries = self.retries
         return container
 
     def cold(self) -> None:
         """Forget the container."""
-        app.FUNCTION.cold()
+        self.invoked.cold()
 
     @property
     def output(self) -> list[str]:
@@ -85,17 +87,26 @@ class Function:
 def make_function(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], aws: Aws, endpoint: str, **settings: str
 ) -> Function:
-    """The function before an engine without authentication, with moto as AWS; `settings` replace or add variables."""
-    environment = {
-        **aws.environment,
-        "OPENSEARCH_ENDPOINT": endpoint,
-        "OPENSEARCH_AUTH": "none",
-        "ALLOWED_BUCKETS": TRAIL,
-        "QUARANTINE_BUCKET": QUARANTINE,
-        **settings,
-    }
+    """The CloudTrail function before an engine without authentication, with moto as AWS; `settings` replace or add variables."""
+    return _function(cloudtrail.FUNCTION, monkeypatch, capsys, aws, {**_engine(endpoint), "ALLOWED_BUCKETS": TRAIL, **settings})
+
+
+def make_config_function(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], aws: Aws, endpoint: str, **settings: str
+) -> Function:
+    """The AWS Config function in the same surroundings; what is CloudTrail's has no queue unless TRAIL_QUEUE_URL names one."""
+    return _function(aws_config.FUNCTION, monkeypatch, capsys, aws, {**_engine(endpoint), "ALLOWED_BUCKETS": CONFIG, **settings})
+
+
+def _engine(endpoint: str) -> dict[str, str]:
+    return {"OPENSEARCH_ENDPOINT": endpoint, "OPENSEARCH_AUTH": "none", "QUARANTINE_BUCKET": QUARANTINE}
+
+
+def _function(
+    invoked: Invoked[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], aws: Aws, settings: dict[str, str]
+) -> Function:
     for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    function = Function(monkeypatch, capsys, environment)
+    function = Function(invoked, monkeypatch, capsys, {**aws.environment, **settings})
     function.cold()
     return function

@@ -32,7 +32,7 @@ class Observer:
     def report(self, report: Report) -> None:
         """One line for each object and each thing skipped, a line for each returned message, and the metrics."""
         now = datetime.now(UTC)
-        for item in report.objects:
+        for item in (*report.objects, *report.more):
             self._object(item, now)
         for skipped in report.skipped:
             self.logger.info("skipped", extra={"reason": skipped.reason, "what": skipped.what})
@@ -99,13 +99,13 @@ class Observer:
             ("RecordsFiltered", counts.filtered),
             ("RecordsQuarantined", counts.quarantined),
             ("RecordsReturned", counts.returned),
-            ("Quarantined", counts.quarantined + report.quarantined_objects),
+            ("Quarantined", report.quarantined),
             ("ObjectsRead", len(report.objects)),
             ("ObjectsSkipped", report.skipped_objects),
             ("ObjectsFailed", report.failed_objects),
             ("MessagesReturned", len(report.returned_messages)),
             ("BulkRequests", report.requests),
-            ("RecordsMatchedByRules", sum(report.would_filter.values())),
+            *report.metrics.items(),
         ):
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
         lags = [lag.total_seconds() for item in report.objects if (lag := event_lag(item.oldest, now))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -120,6 +121,21 @@ class Report:
     def skipped_objects(self) -> int:
         """What was normal but held no records: test events, digests, folders and the like."""
         return len(self.skipped)
+
+    @property
+    def more(self) -> Sequence[ObjectReport]:
+        """Reports of something else than records, which are logged as well."""
+        return ()
+
+    @property
+    def quarantined(self) -> int:
+        """Whatever went to quarantine: records, and pointers to objects."""
+        return self.counts.quarantined + self.quarantined_objects
+
+    @property
+    def metrics(self) -> Mapping[str, int]:
+        """What is counted beside records, objects and messages, by the name of its metric."""
+        return {"RecordsMatchedByRules": self.would_filter.total()}
 
     def close(self, job: ObjectReport, quarantine: Quarantine) -> None:
         """Write what is left for quarantine, and add the counts up. Raises AccountingError when a record has no outcome."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audit_search.accounting import Counts
@@ -42,6 +43,29 @@ class ConfigReport(Report):
     def summaries(self) -> int:
         """Oversized items of which nothing but the summary is left: their objects are gone."""
         return sum(report.only_summary for report in self.objects)
+
+    @property
+    def more(self) -> Sequence[ObjectReport]:
+        """The events."""
+        return self.happened
+
+    @property
+    def quarantined(self) -> int:
+        """Whatever went to quarantine: items, events, messages as a whole, and pointers to objects."""
+        return self.counts.quarantined + self.quarantined_objects + self.events.quarantined
+
+    @property
+    def metrics(self) -> Mapping[str, int]:
+        """What is counted beside items, objects and messages, by the name of its metric."""
+        return {
+            "EventsRead": self.events.read,
+            "EventsIndexed": self.events.indexed,
+            "MessagesForeign": self.foreign,
+            "ObjectsHandedOn": self.handed_on,
+            "OnlySummaries": self.summaries,
+            "ResourcesMissing": self.missing,
+            "VersionsCorrected": self.corrected,
+        }
 
     def close_event(self, job: ObjectReport, quarantine: Quarantine) -> None:
         """As `close`, for events. Raises AccountingError when one has no outcome."""
