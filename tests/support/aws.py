@@ -62,7 +62,7 @@ class Queue:
 
 
 class Aws:
-    """moto's server; `clear` forgets everything, and buckets for trails, for AWS Config and for quarantine are there afterwards."""
+    """moto's server; `clear` forgets everything, and makes buckets for trails, for AWS Config and for quarantine."""
 
     def __init__(self) -> None:
         """Not yet running."""
