@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -79,14 +79,16 @@ class Skipped:
 class Notification:
     """A text that may be a message of AWS Config's delivery channel; `aws_config.read_message` knows.
 
-    `sent` is when its envelope was made (ISO 8601, or SQS's milliseconds as text). `account` and `region` are those of an
-    EventBridge envelope, where there was one; a topic's are not taken, for it may gather the messages of many accounts.
+    `sent` is when its envelope was made (ISO 8601, or SQS's milliseconds as text), `topic` the ARN of the topic that it came
+    from, where its envelope says so. `account` and `region` are those of an EventBridge envelope, where there was one; a
+    topic's are not taken, for it may gather the messages of many accounts.
     """
 
     text: str
     sent: str = ""
     account: str = ""
     region: str = ""
+    topic: str = ""
 
 
 @dataclass(slots=True)
@@ -178,7 +180,7 @@ def _sqs_message(record: Mapping[str, Any], config: bool) -> Message:
         for_config=config,
     )
     sent = attributes.get("SentTimestamp") if isinstance(attributes, Mapping) else None
-    _bounded(partial(_collect_text, sent=sent), record["body"], message)
+    _bounded(partial(_collect_text, around=_Envelope(sent)), record["body"], message)
     return message
 
 
@@ -189,9 +191,19 @@ def _bounded(collect: Callable[[Any, Message], None], content: object, message: 
         message.error = UnknownEnvelopeError("The message holds envelopes within envelopes, more of them than anything sends.")
 
 
-def _collect_text(text: object, message: Message, sent: object = None) -> None:
+class _Envelope(NamedTuple):
+    """What the innermost envelope says of a payload: when it was sent, and by which topic."""
+
+    sent: object = None
+    topic: object = None
+
+
+_NONE: Final = _Envelope()
+
+
+def _collect_text(text: object, message: Message, around: _Envelope = _NONE) -> None:
     if not isinstance(text, str):
-        _collect(text, message, None, sent)
+        _collect(text, message, None, around)
         return
     if text.strip().strip('"') == _VALIDATION:
         message.skipped.append(Skipped("CloudTrail validation message", _VALIDATION))
@@ -200,18 +212,18 @@ def _collect_text(text: object, message: Message, sent: object = None) -> None:
         payload = json.loads(text)
     except (ValueError, RecursionError):
         if message.for_config:
-            message.notifications.append(Notification(text, _text(sent) or ""))
+            message.notifications.append(Notification(text, _text(around.sent) or "", topic=_text(around.topic) or ""))
             return
         message.error = UnknownEnvelopeError(
             f"The message is not JSON but {len(text):,} characters of text. "
             "Expected an S3, SNS, EventBridge or CloudTrail notification."
         )
         return
-    _collect(payload, message, text, sent)
+    _collect(payload, message, text, around)
 
 
-def _collect(payload: Any, message: Message, text: str | None = None, sent: object = None) -> None:
-    """What a payload holds; `text` is its own text where there is one, `sent` the time of its envelope."""
+def _collect(payload: Any, message: Message, text: str | None = None, around: _Envelope = _NONE) -> None:
+    """What a payload holds; `text` is its own text where there is one."""
     match payload:
         case {"Records": [*records]}:
             for record in records:
@@ -219,7 +231,7 @@ def _collect(payload: Any, message: Message, text: str | None = None, sent: obje
         case {"Event": "s3:TestEvent"}:
             message.skipped.append(Skipped("s3:TestEvent", f"bucket {payload.get('Bucket')}"))
         case {"Type": "Notification", "Message": inner}:
-            _collect_text(inner, message, payload.get("Timestamp"))
+            _collect_text(inner, message, _Envelope(payload.get("Timestamp"), payload.get("TopicArn")))
         case {"Type": "SubscriptionConfirmation" | "UnsubscribeConfirmation" as kind}:
             message.skipped.append(Skipped(f"SNS {kind}", f"topic {payload.get('TopicArn')}"))
         case {"messageType": str(kind)} if not message.for_config:
@@ -243,7 +255,7 @@ def _collect(payload: Any, message: Message, text: str | None = None, sent: obje
                 for ref in refs:
                     _add(ref, message)
             elif message.for_config:
-                message.notifications.append(_notification(payload, text, sent))
+                message.notifications.append(_notification(payload, text, around))
             else:
                 message.error = _unknown(payload)
 
@@ -260,7 +272,7 @@ def trail_objects(payload: object) -> list[ObjectRef] | None:
     return None
 
 
-def _notification(payload: Any, text: str | None, sent: object) -> Notification:
+def _notification(payload: Any, text: str | None, around: _Envelope) -> Notification:
     """The payload's own text where it is known; what Lambda has parsed already is written anew.
 
     https://docs.aws.amazon.com/config/latest/developerguide/monitor-config-with-cloudwatchevents.html
@@ -274,7 +286,7 @@ def _notification(payload: Any, text: str | None, sent: object) -> Notification:
                     text = None  # NaN or half a surrogate pair
             account, region = _text(payload.get("account")) or "", _text(payload.get("region")) or ""
             return Notification(_written(detail, text), _text(payload.get("time")) or "", account, region)
-    return Notification(_written(payload, text), _text(sent) or "")
+    return Notification(_written(payload, text), _text(around.sent) or "", topic=_text(around.topic) or "")
 
 
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -302,11 +314,11 @@ def _collect_record(record: Any, message: Message) -> None:
                     message,
                 )
         case {"Sns": {"Message": text, **envelope}}:
-            _collect_text(text, message, envelope.get("Timestamp"))
+            _collect_text(text, message, _Envelope(envelope.get("Timestamp"), envelope.get("TopicArn")))
         case {"body": text, "messageId": _}:
             _collect_text(text, message)
         case _ if message.for_config:
-            message.notifications.append(_notification(record, None, None))
+            message.notifications.append(_notification(record, None, _NONE))
         case _:
             message.error = _unknown(record)
 

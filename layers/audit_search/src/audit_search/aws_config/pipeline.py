@@ -99,6 +99,14 @@ class _Row(NamedTuple):
     arrival: Arrival
 
 
+class _Event(NamedTuple):
+    """An event about Config on its way."""
+
+    job: ObjectReport
+    event: HealthEvent
+    origin: Origin
+
+
 class _Run:
     def __init__(self, pipeline: ConfigPipeline, messages: list[Message], deadline: float) -> None:
         self._pipeline = pipeline
@@ -107,7 +115,7 @@ class _Run:
         self._report = ConfigReport()
         self._asked = [_Asked(message) for message in messages]
         self._objects: dict[Target, ObjectReport] = {}
-        self._events: list[tuple[ObjectReport, HealthEvent]] = []
+        self._events: list[_Event] = []
         self._rows: list[_Row] = []
         self._size = 0
         self._sending: dict[Future[Written], list[_Row]] = {}
@@ -186,10 +194,10 @@ class _Run:
             if item.source == "stream":
                 at = instant(item.captured)
                 items.oldest, items.newest = min(items.oldest or at, at), max(items.newest, at)
-            self._take(items, items.counts.read, Arrival(item, Origin(self._pipeline.mode)))
+            self._take(items, items.counts.read, Arrival(item, Origin(self._pipeline.mode, topic=notification.topic)))
         for event in reading.events:
             events.counts.read += 1
-            self._events.append((events, event))
+            self._events.append(_Event(events, event, Origin(self._pipeline.mode, topic=notification.topic)))
         for ref in reading.objects:
             self._object(asked, ref).summarised |= reading.kind.startswith("Oversized")
 
@@ -239,21 +247,22 @@ class _Run:
         if seen is not None:
             self._drain()
             if not job.returned:
-                self._reconcile(job, turn, (account, region), items.snapshot_id, made, seen)
+                self._reconcile(job, ref, turn, (account, region), items.snapshot_id, made, seen)
 
     def _reconcile(
-        self, job: ObjectReport, turn: Turn, place: tuple[str, str], snapshot_id: str, made: int, seen: set[str]
+        self, job: ObjectReport, ref: ObjectRef, turn: Turn, place: tuple[str, str], snapshot_id: str, made: int, seen: set[str]
     ) -> None:
         """Report what the snapshot no longer lists."""
         pipeline, report = self._pipeline, self._report
         events = ObjectReport(job.ref)
         requests = self._history.requests(self._deadline)
-        found: list[tuple[ObjectReport, HealthEvent]] = []
+        found: list[_Event] = []
+        origin = Origin(pipeline.mode, ref.bucket, ref.key)
         try:
             for missing in reconcile(pipeline.engine, requests, pipeline.prefix, *place, seen, made):
                 turn.check()
                 events.counts.read += 1
-                found.append((events, missing.event(snapshot_id, made)))
+                found.append(_Event(events, missing.event(snapshot_id, made), origin))
                 if len(found) == _BATCH_ITEMS:
                     self._write_events(found)
                     found = []
@@ -334,20 +343,13 @@ class _Run:
                 counts.returned += 1
                 job.note(cause)
 
-    def _write_events(self, events: list[tuple[ObjectReport, HealthEvent]]) -> None:
+    def _write_events(self, events: list[_Event]) -> None:
         if not events:
             return
-        origins = [
-            Origin(self._pipeline.mode, job.ref.bucket, job.ref.key)
-            if isinstance(job.ref, ObjectRef)
-            else Origin(self._pipeline.mode)
-            for job, _ in events
-        ]
-        arrived = [(event, origin) for (_, event), origin in zip(events, origins, strict=True)]
-        written = self._history.write_events(arrived, self._deadline)
+        written = self._history.write_events([(one.event, one.origin) for one in events], self._deadline)
         self._count(written)
-        for number, ((job, event), outcome) in enumerate(zip(events, written.outcomes, strict=True)):
-            self._apply(job, number, event.raw, outcome)
+        for number, (one, outcome) in enumerate(zip(events, written.outcomes, strict=True)):
+            self._apply(one.job, number, one.event.raw, outcome)
 
     # --- what becomes of messages
 
