@@ -21,6 +21,7 @@ ZONES = 3
 MEMORY_MB, BATCH, WINDOW_SECONDS = 1_769, 10, 5
 LOG_BYTES_OBJECT, LOG_BYTES_INVOCATION = 600, 1_800
 METRICS, ALARMS, DASHBOARDS, ENDPOINTS = 20, 16, 1, 3
+CONFIG_METRICS, CONFIG_ALARMS = 25, 6  # what AWS Config adds, where it is taken
 NODE, VOLUME_GIB = "r7g.large.search", 100
 
 POLLERS, POLL_SECONDS = 5, 20
@@ -216,6 +217,7 @@ def extras(account: Account, measured: Measured, prices: Prices) -> list[Line]:
         Line("KMS", "a trail with SSE-KMS: Decrypt for each object", prices["kms-requests"].of(objects)),
         Line("KMS", "a key of our own", prices["kms-keys"].of(1)),
         Line("AWS Config", "100,000 items recorded", prices["config-items"].of(100_000)),
+        Line("AWS Config", "taken by this stack: its metrics, alarms and idle queue", _config_fixed(prices)),
         Line("EventBridge", "`WayIn=eventbridge` instead of SNS", prices["eventbridge-events"].of(objects)),
         Line("Secrets Manager", "`AuthMode=basic`: its secret", prices["secrets"].of(1)),
         Line(
@@ -227,6 +229,12 @@ def extras(account: Account, measured: Measured, prices: Prices) -> list[Line]:
         # Two of three bulk requests go to a node in another zone, and both sides of the way are billed.
         Line("VPC", "bulk requests between zones", prices["between-zones"].of(sent * 2 * (ZONES - 1) / ZONES)),
     ]
+
+
+def _config_fixed(prices: Prices) -> float:
+    """What the second queue and its function cost before the first item comes."""
+    watched = prices["cloudwatch-metrics"].of(CONFIG_METRICS) + prices["cloudwatch-alarms"].of(CONFIG_ALARMS)
+    return watched + prices["sqs-requests"].of(POLLERS * HOURS * 3_600 / POLL_SECONDS)
 
 
 def copy_rate(account: Account, measured: Measured) -> float:

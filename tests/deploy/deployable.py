@@ -142,7 +142,9 @@ def _text(value: Any, known: Mapping[str, Any]) -> Any:
         case "Fn::Select":
             return _text(inner[1], known)[int(inner[0])]
         case "Fn::Sub":
-            return re.sub(r"\$\{([\w:]+)\}", lambda found: known[found[1]], inner)
+            text, more = inner if isinstance(inner, list) else (inner, {})
+            values = {**known, **{name: _text(one, known) for name, one in more.items()}}
+            return re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], text)
     raise ValueError(f"{function} in a condition")
 
 

@@ -69,6 +69,7 @@ def test_a_number_of_a_parameter_is_written_out(parameters: dict[str, str], numb
 
 def test_texts_in_conditions_are_written_out() -> None:
     """What Join, Split, Select and Sub make of parameters stands there as a text; the logic around it stays."""
+    joined = {"All": {"Fn::Join": [",", {"Ref": "Keys"}]}}
     template: dict[str, Any] = {
         "Parameters": {
             "Keys": {"Type": "CommaDelimitedList", "Default": ""},
@@ -90,6 +91,7 @@ def test_texts_in_conditions_are_written_out() -> None:
                 ]
             },
             "One": {"Fn::Equals": [{"Ref": "Zones"}, 1]},
+            "Third": {"Fn::Equals": [{"Fn::Select": [2, {"Fn::Split": [",", {"Fn::Sub": ["${All},,,", joined]}]}]}, ""]},
         },
     }
     write_out(template, {"Keys": "a,b", "Topic": "sns:eu-west-1:x"}, "eu-central-1", "123456789012")
@@ -97,6 +99,7 @@ def test_texts_in_conditions_are_written_out() -> None:
         "HasKeys": {"Fn::Not": [{"Fn::Equals": ["ab", ""]}]},
         "Here": {"Fn::And": [{"Condition": "HasKeys"}, {"Fn::Equals": ["eu-west-1", "eu-central-1"]}]},
         "One": {"Fn::Equals": ["3", "1"]},
+        "Third": {"Fn::Equals": ["", ""]},
     }
 
 

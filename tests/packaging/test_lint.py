@@ -9,21 +9,25 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from tests.support.building import ROOT, TEMPLATE, load_template, make, tool
+import pytest
+
+from tests.support.building import COLLECTOR, ROOT, TEMPLATE, load_template, make, tool
 
 NO_TRACES = "its log lines and metrics say what each object cost; traces would need one more permission and tell no more"
+STREAM_ONLY = "a queue has no such destination, only a stream has; the queue's RedrivePolicy keeps what fails"
+ITSELF = "it is a dead-letter queue itself"
 OWN_LOG = "its LoggingConfig names a log group that has an end; the rule knows only groups that are named after the function"
 ACCEPTED: dict[tuple[str, str], str] = {
     ("WS1000", "CloudTrailFunction"): NO_TRACES,
+    ("WS1000", "ConfigFunction"): NO_TRACES,
     ("WS1000", "SetupFunction"): NO_TRACES,
     ("WS1000", "WatchFunction"): NO_TRACES,
     ("WS1004", "CloudTrailFunction"): OWN_LOG,
+    ("WS1004", "ConfigFunction"): OWN_LOG,
     ("WS1004", "SetupFunction"): OWN_LOG,
     ("WS1004", "WatchFunction"): OWN_LOG,
-    (
-        "ES1001",
-        "CloudTrailEventSource",
-    ): "a queue has no such destination, only a stream has; the queue's RedrivePolicy keeps what fails",
+    ("ES1001", "CloudTrailEventSource"): STREAM_ONLY,
+    ("ES1001", "ConfigEventSource"): STREAM_ONLY,
     (
         "ES1007",
         "BucketInvokesFunction",
@@ -32,7 +36,8 @@ ACCEPTED: dict[tuple[str, str], str] = {
         "ES4000",
         "WatchFunction",
     ): "an event that does not arrive is followed by the next one, and an alarm takes missing figures for the worst",
-    ("ES6000", "CloudTrailDeadLetterQueue"): "it is a dead-letter queue itself",
+    ("ES6000", "CloudTrailDeadLetterQueue"): ITSELF,
+    ("ES6000", "ConfigDeadLetterQueue"): ITSELF,
     ("ES7000", "AlarmMail"): "what a mail that bounces said is still the alarm's state; its address is confirmed by a person",
 }
 """What cfn-lint-serverless says of the template, by rule and resource, and why it stays so. No more and no less than this."""
@@ -61,9 +66,10 @@ def test_sam_accepts_the_template(tools: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_no_linter_message_about_the_template(tools: Path) -> None:
+@pytest.mark.parametrize("path", [TEMPLATE, COLLECTOR], ids=lambda path: path.name)
+def test_no_linter_message_about_the_template(tools: Path, path: Path) -> None:
     """cfn-lint finds nothing, its remarks about what holds data included."""
-    result = cfn_lint("--include-checks", "I", "--template", TEMPLATE)
+    result = cfn_lint("--include-checks", "I", "--template", path)
     assert (result.returncode, result.stdout) == (0, "")
 
 
@@ -93,11 +99,12 @@ def test_no_message_about_a_serverless_application(tools: Path) -> None:
     assert said == {key: said.get(key) for key in ACCEPTED}
 
 
-def test_no_failed_check_of_checkov(tools: Path) -> None:
+@pytest.mark.parametrize("path", [TEMPLATE, COLLECTOR], ids=lambda path: path.name)
+def test_no_failed_check_of_checkov(tools: Path, path: Path) -> None:
     """checkov finds nothing in the template but what its lines skip."""
-    found = checkov(TEMPLATE)
+    found = checkov(path)
     assert [(check["check_id"], check["resource"]) for check in found["failed_checks"]] == []
-    assert len(found["skipped_checks"]) == len(SKIP.findall(TEMPLATE.read_text("utf-8")))
+    assert len(found["skipped_checks"]) == len(SKIP.findall(path.read_text("utf-8")))
 
 
 def test_checkov_sees_an_open_bucket(tools: Path, tmp_path: Path) -> None:
@@ -111,11 +118,11 @@ def test_checkov_sees_an_open_bucket(tools: Path, tmp_path: Path) -> None:
 
 def test_every_skip_has_a_reason() -> None:
     """Whoever leaves a check out says why, in a sentence on the line or in the table."""
-    reasons = [reason for _, reason in SKIP.findall(TEMPLATE.read_text("utf-8"))]
+    text = TEMPLATE.read_text("utf-8") + COLLECTOR.read_text("utf-8")
+    reasons = [reason for _, reason in SKIP.findall(text)]
     assert reasons
     for reason in [*reasons, *(f": {one}" for one in ACCEPTED.values())]:
         assert re.fullmatch(r": \S+( \S+){3,}", reason), reason
-    text = TEMPLATE.read_text("utf-8")
     assert "cfn-lint:" not in text, "a check that cfn-lint leaves out has no place for its reason"
 
 

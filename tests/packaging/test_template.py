@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from audit_search.domain.settings import DomainSettings
-from audit_search.settings import Settings, WatchSettings
+from audit_search.settings import ConfigSettings, Settings, WatchSettings, WriterSettings
 from tests.support.building import ROOT, TEMPLATE
+from tests.support.templates import as_list, resources, statements
 
 REQUIRED = {
     "OPENSEARCH_ENDPOINT": "https://search-audit.eu-central-1.es.amazonaws.com",
@@ -26,35 +26,17 @@ ALARMS = {"Fn::If": ["MakesAlarmTopic", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTop
 POWERTOOLS = "POWERTOOLS_SERVICE_NAME"
 """Read by the library that writes logs and metrics, not by settings of ours."""
 
-
-def resources(template: dict[str, Any], kind: str) -> dict[str, Any]:
-    found = {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}
-    assert found, f"no {kind}"
-    return found
-
-
-def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every policy statement with the name of its resource; the ones behind a condition too."""
-    for name, resource in template["Resources"].items():
-        properties = resource["Properties"]
-        own = properties.get("Policies", []) if resource["Type"] == "AWS::IAM::Role" else []
-        documents = [policy["PolicyDocument"] for policy in own]
-        documents += [properties[key] for key in ("PolicyDocument", "AssumeRolePolicyDocument") if key in properties]
-        for document in documents:
-            for statement in (json.loads(document["Fn::Sub"]) if "Fn::Sub" in document else document)["Statement"]:
-                for choice in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
-                    if choice != {"Ref": "AWS::NoValue"}:
-                        yield name, choice
+WRITERS: list[tuple[str, Callable[[Mapping[str, str]], WriterSettings]]] = [
+    ("CloudTrail", Settings.from_env),
+    ("Config", ConfigSettings.from_env),
+]
+"""What the names of a writing function's resources begin with, and its settings."""
 
 
 def access_policy(template: dict[str, Any]) -> list[Any]:
     """The statements of the domain's access policy, with their conditions."""
     found: list[Any] = template["Resources"]["Domain"]["Properties"]["AccessPolicies"]["Statement"]
     return found
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def environment(template: dict[str, Any], function: str = "CloudTrailFunction") -> dict[str, Any]:
@@ -134,6 +116,12 @@ def test_every_default_passes_its_own_constraint(template: dict[str, Any]) -> No
         ("IndexPrefix", "acme-", "Acme-"),
         ("ExclusionRules", '[{"eventSource": "kms.amazonaws.com"}]', "none"),
         ("TrailBucketAccount", "123456789012", "1234"),
+        ("ConfigTopicArns", "arn:aws:sns:eu-west-1:123456789012:config", "arn:aws:sns:eu-west-1:123456789012:config.fifo"),
+        ("ConfigSenders", "123456789012", "12345678901"),
+        ("ConfigSenders", "o-a1b2c3d4e5", "ou-a1b2-c3d4e5f6"),
+        ("ConfigBucketNames", "my-config.logs-1", "s3://my-config"),
+        ("ConfigPrefix", "security/config", "security/config/"),
+        ("ConfigBucketAccount", "123456789012", "1234"),
         ("OrganizationId", "o-a1b2c3d4e5", "a1b2c3d4e5"),
         ("TrailPrefix", "security/trail", "security/trail/"),
         ("TrailPrefix", "o-a1b2c3d4e5", "/security"),
@@ -171,7 +159,8 @@ def test_parameters_take_what_is_right_and_nothing_else(
 
 def test_the_environment_is_the_settings(template: dict[str, Any]) -> None:
     """Every variable that the settings read is set by the template, and it sets no other."""
-    assert set(environment(template)) == read_by(Settings.from_env)
+    for kind, settings in WRITERS:
+        assert set(environment(template, f"{kind}Function")) == read_by(settings)
     assert set(environment(template, "WatchFunction")) == read_by(WatchSettings.from_env)
     assert environment(template, "SetupFunction") == {}
 
@@ -196,42 +185,51 @@ def test_each_function_names_its_logs_and_metrics_after_the_stack(template: dict
         assert group == {"Fn::Sub": "/aws/lambda/${AWS::StackName}-" + suffix}
 
 
-def test_defaults_of_the_template_are_the_defaults_of_the_settings(template: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "settings"), WRITERS)
+def test_defaults_of_the_template_are_the_defaults_of_the_settings(
+    template: dict[str, Any], kind: str, settings: Callable[[Mapping[str, str]], WriterSettings]
+) -> None:
     """A stack whose parameters are left alone works like a function whose variables are not set, but for signing in."""
     values = {}
-    for name, value in environment(template).items():
+    for name, value in environment(template, f"{kind}Function").items():
         named = value.get("Ref") if isinstance(value, dict) else None
         parameter = template["Parameters"].get(named, {"Default": value})
         default = parameter.get("Default") if name not in REQUIRED else None
-        values[name] = str(default) if isinstance(default, str | int) else REQUIRED[name]
-    assert Settings.from_env(values) == Settings.from_env(REQUIRED)
+        if name != "TRAIL_QUEUE_URL":
+            values[name] = str(default) if isinstance(default, str | int) else REQUIRED[name]
+    assert settings(values) == settings(REQUIRED)
 
 
+@pytest.mark.parametrize(("kind", "settings"), WRITERS)
 @pytest.mark.parametrize("bound", ["MinValue", "MaxValue"])
-def test_the_settings_take_every_number_that_the_template_takes(template: dict[str, Any], bound: str) -> None:
+def test_the_settings_take_every_number_that_the_template_takes(
+    template: dict[str, Any], bound: str, kind: str, settings: Callable[[Mapping[str, str]], WriterSettings]
+) -> None:
     """No number passes the template's check only to stop the function when it starts."""
     numbers = {
         name: str(template["Parameters"][value["Ref"]][bound])
-        for name, value in environment(template).items()
+        for name, value in environment(template, f"{kind}Function").items()
         if isinstance(value, dict) and template["Parameters"].get(value.get("Ref"), {}).get("Type") == "Number"
     }
     assert len(numbers) >= 6
-    Settings.from_env({**REQUIRED, **numbers})
+    settings({**REQUIRED, **numbers})
 
 
-def test_a_message_is_invisible_for_six_timeouts(template: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["CloudTrail", "Config"])
+def test_a_message_is_invisible_for_six_timeouts(template: dict[str, Any], kind: str) -> None:
     """A message that is being worked on is not handed out again."""
-    timeout = template["Resources"]["CloudTrailFunction"]["Properties"]["Timeout"]
-    assert template["Resources"]["CloudTrailQueue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
+    timeout = template["Resources"][f"{kind}Function"]["Properties"]["Timeout"]
+    assert template["Resources"][f"{kind}Queue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
     assert timeout == 300
 
 
 def test_an_outage_does_not_fill_the_dead_letter_queue(template: dict[str, Any]) -> None:
-    """A message may be received more than a hundred times, and both queues keep it as long as SQS can, encrypted."""
+    """A message may be received more than a hundred times, and all queues keep it as long as SQS can, encrypted."""
     queues = resources(template, "AWS::SQS::Queue")
-    redrive = queues["CloudTrailQueue"]["Properties"]["RedrivePolicy"]
-    assert redrive["maxReceiveCount"] >= 100
-    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["CloudTrailDeadLetterQueue", "Arn"]}
+    for kind, _ in WRITERS:
+        redrive = queues[f"{kind}Queue"]["Properties"]["RedrivePolicy"]
+        assert redrive["maxReceiveCount"] >= 100
+        assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": [f"{kind}DeadLetterQueue", "Arn"]}
     for queue in queues.values():
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
@@ -253,16 +251,19 @@ def test_each_function_has_a_log_with_an_end_and_a_destination_for_failures(temp
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
         assert group["Properties"]["KmsKeyId"] == {"Fn::GetAtt": ["Key", "Arn"]}
         failure = function["Properties"]["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
-        if name == "CloudTrailFunction":
-            assert failure == {"Type": "SQS", "Destination": {"Fn::GetAtt": ["CloudTrailQueue", "Arn"]}}
+        kind = name.removesuffix("Function")
+        if kind in dict(WRITERS):
+            assert failure == {"Type": "SQS", "Destination": {"Fn::GetAtt": [f"{kind}Queue", "Arn"]}}
         else:
             assert failure == {"Type": "SNS", "Destination": ALARMS}
 
 
-def test_the_queue_reports_each_message_by_itself(template: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["CloudTrail", "Config"])
+def test_the_queue_reports_each_message_by_itself(template: dict[str, Any], kind: str) -> None:
     """One bad message does not bring its neighbours back, and the load on the engine is bounded."""
-    source = template["Resources"]["CloudTrailEventSource"]["Properties"]
-    assert source["FunctionName"] == {"Ref": "CloudTrailFunction.Alias"}
+    source = template["Resources"][f"{kind}EventSource"]["Properties"]
+    assert source["EventSourceArn"] == {"Fn::GetAtt": [f"{kind}Queue", "Arn"]}
+    assert source["FunctionName"] == {"Ref": f"{kind}Function.Alias"}
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["BatchSize"] == 10
     assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}}
@@ -291,9 +292,9 @@ def test_what_holds_data_outlives_the_stack(template: dict[str, Any]) -> None:
 
 
 def test_buckets_are_private_encrypted_and_versioned(template: dict[str, Any]) -> None:
-    """Both buckets, and only the one whose name policies need has a name."""
+    """All buckets, and only those whose names policies need have a name."""
     for name, bucket in resources(template, "AWS::S3::Bucket").items():
-        assert ("BucketName" in bucket["Properties"]) == (name == "TrailBucket")
+        assert ("BucketName" in bucket["Properties"]) == (name in ("TrailBucket", "ConfigBucket"))
         assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
         assert bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -410,7 +411,9 @@ def test_only_its_own_senders_reach_the_queue_and_only_over_tls(template: dict[s
         assert [statement["Condition"] for statement in denied] == [{"Bool": {"aws:SecureTransport": "false"}}], name
         for statement in found:
             if statement["Effect"] == "Allow":
-                assert any("aws:SourceArn" in tests for tests in statement["Condition"].values()), (name, statement["Sid"])
+                # AWS Config delivers for an account, and names no source but that.
+                source = "aws:SourceAccount" if statement["Principal"] == {"Service": "config.amazonaws.com"} else "aws:SourceArn"
+                assert any(source in tests for tests in statement["Condition"].values()), (name, statement["Sid"])
 
 
 def test_a_topic_that_cannot_deliver_leaves_its_message_in_the_dead_letter_queue(template: dict[str, Any]) -> None:
@@ -418,14 +421,15 @@ def test_a_topic_that_cannot_deliver_leaves_its_message_in_the_dead_letter_queue
     for name, subscription in resources(template, "AWS::SNS::Subscription").items():
         if name == "AlarmMail":
             continue
-        assert "CloudTrailDeadLetterQueuePolicy" in subscription["DependsOn"]
-        assert subscription["Properties"]["RedrivePolicy"]["deadLetterTargetArn"] == {
-            "Fn::GetAtt": ["CloudTrailDeadLetterQueue", "Arn"]
-        }
+        kind = subscription["Properties"]["Endpoint"]["Fn::GetAtt"][0].removesuffix("Queue")
+        assert subscription["DependsOn"] == [f"{kind}QueuePolicy", f"{kind}DeadLetterQueuePolicy"], name
+        dead = {"Fn::GetAtt": [f"{kind}DeadLetterQueue", "Arn"]}
+        assert subscription["Properties"]["RedrivePolicy"]["deadLetterTargetArn"] == dead, name
 
 
 def test_the_function_may_call_exactly_the_paths_that_it_calls(template: dict[str, Any]) -> None:
-    """Of the domain's HTTP API the function may make the bulk request and read the index template; nobody may delete."""
+    """Of the domain's HTTP API a writer may make the bulk request and read the index templates, AWS Config's also reads
+    documents by id and searches the latest states; nobody may delete."""
     allowed: dict[str, set[tuple[str, str]]] = {}
     for name, statement in statements(template):
         if "Function" in name:
@@ -435,9 +439,14 @@ def test_the_function_may_call_exactly_the_paths_that_it_calls(template: dict[st
                         path = re.sub(r"\$\{OpenSearchDomainArn\}|.*domain/\$\{DomainName\}", "", choice["Fn::Sub"])
                         allowed.setdefault(name, set()).add((action, path))
     assert allowed["CloudTrailFunctionRole"] == {("es:ESHttpPost", "/_bulk"), ("es:ESHttpGet", "/_index_template/*")}
+    assert allowed["ConfigFunctionRole"] == {
+        *allowed["CloudTrailFunctionRole"],
+        ("es:ESHttpPost", "/_mget"),
+        ("es:ESHttpPost", "/${IndexPrefix}config-current*/_search"),
+    }
     assert {action for action, _ in allowed["SetupFunctionRole"]} == {"es:ESHttpGet", "es:ESHttpPut", "es:ESHttpPost"}
     assert not {path for _, path in allowed["SetupFunctionRole"]} & {"/*", "*"}
-    assert set(allowed) == {"CloudTrailFunctionRole", "SetupFunctionRole"}
+    assert set(allowed) == {"CloudTrailFunctionRole", "ConfigFunctionRole", "SetupFunctionRole"}
 
 
 ALARMED = {
@@ -469,9 +478,11 @@ def test_each_trouble_has_its_alarm_and_each_alarm_its_page(template: dict[str, 
 
 def test_metrics_that_alarms_and_dashboard_show_exist(template: dict[str, Any]) -> None:
     """What is watched of our own is what the functions publish."""
-    source = (ROOT / "layers/audit_search/src/audit_search/observability.py").read_text("utf-8")
-    body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][0]
-    shown = set(re.findall(r'"AuditSearch", "(\w+)"', body)) | {name for space, name in ALARMED if space == "AuditSearch"}
+    package = ROOT / "layers/audit_search/src/audit_search"
+    source = "".join((package / name).read_text("utf-8") for name in ("observability.py", "aws_config/reports.py"))
+    body, texts = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    everything = body + texts["Config"]["Fn::If"][1]["Fn::Sub"]
+    shown = set(re.findall(r'"AuditSearch", "(\w+)"', everything)) | {name for space, name in ALARMED if space == "AuditSearch"}
     assert shown
     assert {name for name in shown if f'"{name}"' not in source} == set()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit_search.accounting import Counts
+from audit_search.aws_config.reports import ConfigReport
 from audit_search.envelopes import ObjectRef
 from audit_search.observability import Observer
 from audit_search.reports import ObjectReport, Report
@@ -164,6 +165,8 @@ def test_what_only_some_pay_counted_by_hand() -> None:
     assert usd(lines, "S3", "a trail of our own: 365 days") == pytest.approx(100e6 * 160 / 1e9 * 12 * 0.023)
     assert usd(lines, "KMS", "a trail with SSE-KMS") == pytest.approx(10.0)
     assert usd(lines, "AWS Config", "100,000 items") == pytest.approx(300)
+    idle = 5 * 730 * 3_600 / 20 / 1e6 * 0.40
+    assert usd(lines, "AWS Config", "taken by this stack") == pytest.approx(25 * 0.30 + 6 * 0.10 + idle)
     assert usd(lines, "VPC", "`CreateVpcEndpoints`") == pytest.approx(3 * 3 * 730 * 0.01)
     assert usd(lines, "VPC", "or three NAT") == pytest.approx(3 * 730 * 0.045 + 16 * 0.045)
     assert usd(lines, "VPC", "bulk requests") == pytest.approx(50 * 2 / 3 * 2 * 0.01)
@@ -192,7 +195,10 @@ def test_the_template_is_what_the_formulas_count_with() -> None:
     assert (defaults["DataNodeType"], defaults["VolumeGiB"]) == (cost_model.NODE, cost_model.VOLUME_GIB)
     assert (defaults["DataNodeCount"], defaults["AvailabilityZones"], defaults["DedicatedMasterCount"]) == (3, 3, 0)
     kinds = [str(resource["Type"]) for resource in resources.values()]
-    assert kinds.count("AWS::CloudWatch::Alarm") <= cost_model.ALARMS
+    alarms = [name for name, resource in resources.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    of_config = [name for name in alarms if name.startswith("Config")]
+    assert len(of_config) == cost_model.CONFIG_ALARMS
+    assert len(alarms) - len(of_config) <= cost_model.ALARMS
     assert kinds.count("AWS::CloudWatch::Dashboard") <= cost_model.DASHBOARDS
     endpoints = [item["Properties"] for item in template["Resources"].values() if item["Type"] == "AWS::EC2::VPCEndpoint"]
     assert sum(one["VpcEndpointType"] == "Interface" for one in endpoints) == cost_model.ENDPOINTS
@@ -221,6 +227,8 @@ def test_logs_and_metrics_are_no_more_than_is_counted(capsys: pytest.CaptureFixt
     assert 0.7 * cost_model.LOG_BYTES_OBJECT <= len(written) + 26 <= cost_model.LOG_BYTES_OBJECT
     assert len(metrics) + 26 + 3 * 150 <= cost_model.LOG_BYTES_INVOCATION
     assert metrics.count('"Unit"') < cost_model.METRICS
+    Observer("config").report(ConfigReport(objects=[found], counts=counts, requests=1))
+    assert capsys.readouterr().out.splitlines()[1].count('"Unit"') < cost_model.CONFIG_METRICS
 
 
 def test_what_the_page_says_in_words_holds() -> None:
