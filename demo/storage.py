@@ -106,7 +106,8 @@ class LocalS3:
 def _quarantined(file: str, line: dict[str, Any]) -> Quarantined:
     error = line["error"]
     raw = line.get("raw") or line.get("rawBase64") or ""
-    return Quarantined(file, line["key"], line["position"], error["type"], error["reason"], raw)
+    name = line["key"] if "key" in line else f"message {line['messageId']}"
+    return Quarantined(file, name, line["position"], error["type"], error["reason"], raw)
 
 
 def notification(objects: Sequence[Put]) -> dict[str, Any]:

@@ -26,25 +26,18 @@ from typing import Any
 if __name__ == "__main__":  # run as a script, it finds only what lies beside it
     sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
-from runs import (
-    ARCHITECTURE,
-    EVENTS,
-    ROOT,
-    Container,
-    Emulated,
-    InvokeError,
-    Runtime,
-    Stage,
-    address_for_containers,
-    container_runtime,
-)
+from runs import ARCHITECTURE, ROOT, Container, Emulated, InvokeError, Runtime, address_for_containers, container_runtime
+from stage import EVENTS, FUNCTIONS, Stage
 
 from demo.options import DemoError
 from tests.support.lambda_runtime import EmulatorError
 
 FIRST = ["s3_in_sqs"]
 EXPECTED = EVENTS / "expected"
-PAYLOADS = sorted(path.stem for path in EVENTS.glob("*.json"))
+PAYLOADS = sorted(
+    path.relative_to(EVENTS).with_suffix("").as_posix() for folder in FUNCTIONS for path in (EVENTS / folder).glob("*.json")
+)
+"""By name: `s3_in_sqs`, `config/config_item`."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,7 +76,8 @@ def running(way: str, build: Path) -> Iterator[tuple[Stage, Runtime]]:
 def outcome(stage: Stage, runtime: Runtime, name: str) -> dict[str, Any]:
     """What the function makes of a payload, beginning with an empty engine."""
     stage.clear()
-    return stage.outcome(runtime.invoke(EVENTS / f"{name}.json"))
+    payload = EVENTS / f"{name}.json"
+    return stage.outcome(payload, runtime.invoke(payload))
 
 
 def text_of(made: dict[str, Any]) -> str:
@@ -96,6 +90,8 @@ def text_of(made: dict[str, Any]) -> str:
         f' "documents_sha256": "{made["documents_sha256"]}"',
         _block("quarantined", "[]", quarantined),
     ]
+    if "handed_on" in made:
+        parts.append(_block("handed_on", "[]", [f"  {json.dumps(entry, ensure_ascii=False)}" for entry in made["handed_on"]]))
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
@@ -121,7 +117,7 @@ def _one(stage: Stage, runtime: Runtime, name: str, options: argparse.Namespace)
     made = outcome(stage, runtime, name)
     text, path = text_of(made), EXPECTED / f"{name}.json"
     if options.write:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     expected = path.read_text("utf-8") if path.exists() else ""
     counts = f"{len(made['documents'])} documents, {len(made['quarantined'])} quarantined"
@@ -130,7 +126,7 @@ def _one(stage: Stage, runtime: Runtime, name: str, options: argparse.Namespace)
     if options.names:
         print(json.dumps(made["answer"], ensure_ascii=False, indent=2))
     if text != expected and not options.write:
-        sys.stdout.writelines(unified_diff(expected.splitlines(True), text.splitlines(True), f"expected/{path.name}", "came out"))
+        sys.stdout.writelines(unified_diff(expected.splitlines(True), text.splitlines(True), f"expected/{name}.json", "came out"))
     return options.write or text == expected
 
 

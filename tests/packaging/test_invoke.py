@@ -14,14 +14,17 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from generate import CONFIG_BUCKET
 from invoke import EXPECTED, PAYLOADS, outcome, running, text_of
-from runs import EVENTS, FUNCTION, Container, InvokeError, Runtime, Stage
+from runs import Container, InvokeError, Runtime, container_settings
+from stage import EVENTS, FUNCTIONS, Stage
 
 from demo.inputs import samples
 from demo.storage import BUCKET, QUARANTINE_BUCKET
 from tests.support.building import ROOT, missing, tool
 from tests.support.lambda_runtime import EmulatorError
 
+FUNCTION = FUNCTIONS[""]
 PARSE = (
     "import json, sys; from samcli.commands.local.invoke.cli import cli; "
     "print(json.dumps(cli.make_context('invoke', sys.argv[1:]).params, default=str))"
@@ -62,7 +65,7 @@ def test_a_sample_event_has_the_expected_outcome(emulated: tuple[Stage, Runtime]
 
 def test_every_event_has_an_expected_outcome_and_no_other_is_kept() -> None:
     """Beside each payload stands what comes of it."""
-    assert sorted(path.stem for path in EXPECTED.iterdir()) == PAYLOADS
+    assert sorted(path.relative_to(EXPECTED).with_suffix("").as_posix() for path in EXPECTED.rglob("*.json")) == PAYLOADS
 
 
 def test_the_expected_outcomes_are_of_every_kind() -> None:
@@ -96,10 +99,12 @@ def test_sam_takes_the_command_line(container: Container) -> None:
     assert Path(taken["event"]).read_text("utf-8") == (EVENTS / "s3_in_sqs.json").read_text("utf-8")
     assert Path(taken["template_file"]).exists()
     hosts = [host for pairs in taken["add_host"] for host in ([pairs] if isinstance(pairs, str) else pairs)]
-    assert {"host.docker.internal", f"{BUCKET}.host.docker.internal", f"{QUARANTINE_BUCKET}.host.docker.internal"} == set(hosts)
+    buckets = (BUCKET, CONFIG_BUCKET, QUARANTINE_BUCKET)
+    assert {"host.docker.internal", *(f"{bucket}.host.docker.internal" for bucket in buckets)} == set(hosts)
 
 
-def test_sam_hands_every_setting_over(container: Container, emulated: tuple[Stage, Runtime]) -> None:
+@pytest.mark.parametrize("function", FUNCTIONS.values())
+def test_sam_hands_every_setting_over(container: Container, emulated: tuple[Stage, Runtime], function: str) -> None:
     """What the stage needs arrives in the container's environment: sam leaves out what its template does not name."""
     program = """
 import json, sys
@@ -112,8 +117,8 @@ variables = json.loads(open(sys.argv[2]).read())
 runner = LocalLambdaRunner(None, provider, ".", ".", aws_region="eu-central-1", env_vars_values=variables)
 print(json.dumps(runner._make_env_vars(provider.get(sys.argv[3])).resolve()))
 """
-    given = with_sam(program, str(container.template), str(container.variables), FUNCTION)
-    wanted = emulated[0].container_settings
+    given = with_sam(program, str(container.template), str(container.variables), function)
+    wanted = container_settings(emulated[0].settings(function), emulated[0].address)
     for name in ("AWS_ENDPOINT_URL", "OPENSEARCH_ENDPOINT", "OPENSEARCH_AUTH", "ALLOWED_BUCKETS", "QUARANTINE_BUCKET"):
         assert given[name] == wanted[name]
     assert urlsplit(given["AWS_ENDPOINT_URL"]).hostname == "host.docker.internal"
@@ -122,7 +127,7 @@ print(json.dumps(runner._make_env_vars(provider.get(sys.argv[3])).resolve()))
 
 def test_a_bucket_is_found_under_its_own_host_name(emulated: tuple[Stage, Runtime]) -> None:
     """boto3 puts the bucket's name before the name of the host, as it does for S3 itself; the local S3 reads it from there."""
-    s3 = urlsplit(emulated[0].settings["AWS_ENDPOINT_URL"])
+    s3 = urlsplit(emulated[0].settings(FUNCTION)["AWS_ENDPOINT_URL"])
     entry = samples()[0]
     connection = http.client.HTTPConnection(s3.netloc, timeout=60)
     signed = "AWS4-HMAC-SHA256 Credential=demo/20261103/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=0"
