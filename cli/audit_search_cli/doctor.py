@@ -6,6 +6,7 @@ A check gives findings; one that cannot run gives the finding `not checked` with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -28,9 +29,12 @@ ENGINE_CHECKS: dict[str, Check] = {
     "shards": indices.shards,
     "replicas": indices.replicas,
     "freshness": freshness.freshness,
+    "config freshness": freshness.config_freshness,
     "lag": freshness.lag,
 }
 """What needs an engine that answers."""
+EACH_FAMILY = ("mapping", "alias", "blocks", "policy", "shards", "replicas")
+"""What is asked of AWS Config's indices too, where there are any."""
 STACK_CHECKS: dict[str, Check] = {
     "stack": deployed.stack,
     "dead letters": deployed.queues,
@@ -56,9 +60,21 @@ def examine(patient: Patient, doing: Callable[[str], None] = lambda _check: None
         for name, check in ENGINE_CHECKS.items():
             doing(name)
             yield from attempt(name, check, patient)
+            if name in EACH_FAMILY:
+                yield from _of_config(name, check, patient)
     else:
         yield Finding("engine", "not checked", f"{', '.join(ENGINE_CHECKS)}: the engine does not answer.")
     yield from _of_stack(patient, doing)
+
+
+def _of_config(name: str, check: Check, patient: Patient) -> Iterator[Finding]:
+    try:
+        others = list(patient.of_config())
+    except (NotCheckedError, EngineUnreachableError, BotoCoreError, ClientError):
+        return  # what keeps them from being seen keeps the check itself, which has said so
+    for other in others:
+        for finding in attempt(name, check, other):
+            yield replace(finding, check=f"{finding.check} {other.alias}")
 
 
 def _of_stack(patient: Patient, doing: Callable[[str], None]) -> Iterator[Finding]:

@@ -118,11 +118,14 @@ VARIABLES = {
     "prefix": "INDEX_PREFIX",
     "period": "INDEX_PERIOD",
     "retention_days": "RETENTION_DAYS",
+    "config": "AWS_CONFIG",
+    "config_retention_days": "CONFIG_RETENTION_DAYS",
     "shape": "DOCUMENT_SHAPE",
     "refresh_interval": "REFRESH_INTERVAL",
     "shards": "SHARDS",
     "replicas": "REPLICAS",
     "writer_role_arns": "WRITER_ROLE_ARNS",
+    "config_writer_role_arns": "CONFIG_WRITER_ROLE_ARNS",
     "admin_role_arns": "ADMIN_ROLE_ARNS",
     "analyst_role_arns": "ANALYST_ROLE_ARNS",
 }
@@ -193,7 +196,21 @@ _ENGINE_OPTIONS = [
 ]
 _SETTINGS_OPTIONS = [
     _option(_SETTINGS, "--period", "One index a month (the default), or a day.", type=click.Choice(["month", "day"])),
-    _option(_SETTINGS, "--retention-days", "Indices older than this are deleted; 0 keeps all.", type=click.IntRange(0, 36_500)),
+    _option(
+        _SETTINGS,
+        "--retention-days",
+        "CloudTrail's indices older than this are deleted; 0 keeps all.",
+        type=click.IntRange(0, 36_500),
+    ),
+    _option(
+        _SETTINGS, "--config", "true where AWS Config's documents are to come as well.", type=click.Choice(["false", "true"])
+    ),
+    _option(
+        _SETTINGS,
+        "--config-retention-days",
+        "The same for AWS Config's versions and events; latest states are kept.",
+        type=click.IntRange(0, 36_500),
+    ),
     _option(
         _SETTINGS,
         "--shape",
@@ -203,7 +220,10 @@ _SETTINGS_OPTIONS = [
     _option(_SETTINGS, "--refresh-interval", "How soon what was written is found, such as 10s.", metavar="TEXT"),
     _option(_SETTINGS, "--shards", "Primary shards of an index.", metavar="NUMBER"),
     _option(_SETTINGS, "--replicas", "Copies of each shard: a number, or fit for as many as the nodes allow.", metavar="NUMBER"),
-    _option(_SETTINGS, "--writer-role-arns", "IAM roles that write, separated by commas.", metavar="ARNS"),
+    _option(_SETTINGS, "--writer-role-arns", "IAM roles that write CloudTrail's events, separated by commas.", metavar="ARNS"),
+    _option(
+        _SETTINGS, "--config-writer-role-arns", "IAM roles that write AWS Config's items, separated by commas.", metavar="ARNS"
+    ),
     _option(_SETTINGS, "--admin-role-arns", "IAM roles of administrators, separated by commas.", metavar="ARNS"),
     _option(_SETTINGS, "--analyst-role-arns", "IAM roles of people who search, separated by commas.", metavar="ARNS"),
 ]

@@ -6,6 +6,7 @@ Callers are those of an Amazon domain: IAM roles, whose name and backend role is
 from __future__ import annotations
 
 import dataclasses
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,9 @@ import pytest
 import requests
 
 from audit_search import index_template
+from audit_search.aws_config.documents import HealthEvent, Origin
+from audit_search.aws_config.history import Arrival, History
+from audit_search.aws_config.reconciliation import reconcile
 from audit_search.bulk import Body
 from audit_search.cloudtrail import Policy
 from audit_search.documents import Naming
@@ -26,6 +30,8 @@ from audit_search.opensearch import HttpEngine
 from audit_search.pipeline import Pipeline
 from tests.engine.test_hostile_properties import Memory, send
 from tests.support.aws import record, records, text_of
+from tests.support.config_world import ACCOUNT as ACCOUNT_ID
+from tests.support.config_world import REGION, START, counted, version
 from tests.support.domains import actions, the
 from tests.support.opensearch_node import NodeUnavailableError, must_be_present
 from tests.support.secured_node import ADMIN, PASSWORD, SecuredNode, shared_secured_node
@@ -137,7 +143,7 @@ def make(secured: SecuredNode) -> Iterator[Make]:
     for prefix in prefixes:
         secured.call("DELETE", f"/{prefix}*")
         secured.call("DELETE", f"/_index_template/{prefix}*")
-        for role in access.roles(prefix):
+        for role in (f"{prefix}cloudtrail-writer", f"{prefix}cloudtrail-analyst", f"{prefix}config-writer"):
             secured.call("DELETE", f"{SECURITY}/rolesmapping/{role}")
             secured.call("DELETE", f"{SECURITY}/roles/{role}")
 
@@ -175,6 +181,94 @@ def first_of(outcome: Outcome, role: str) -> str:
     action = actions(outcome.changes, "role mapping")[role]
     assert action in ("create", "update")
     return action
+
+
+@pytest.fixture(scope="module")
+def with_config(make: Make) -> Installation:
+    """An installation that takes AWS Config too, with an event of CloudTrail's and a resource of two versions."""
+    installation = make(AWS_CONFIG="true", CONFIG_WRITER_ROLE_ARNS=f"{ACCOUNT}:role/config-writer")
+    installation.set_up()
+    assert installation.bulk(installation.writer, ("create", installation.index, "there")) == [(201, "")]
+    items = [version("vol-1", START + number, f"s{number}") for number in (0, 1)]
+    assert counted(config_history(installation).write([Arrival(item) for item in items], time.monotonic() + 60)) == {"indexed": 2}
+    installation.node.request("POST", f"/{installation.prefix}*/_refresh")
+    return installation
+
+
+def config_history(installation: Installation) -> History:
+    """The history, written with the role of the Config function."""
+    engine = HttpEngine(
+        installation.settings, lambda: Caller(installation.node, installation.settings.config_writer_role_arns[0])
+    )
+    return History(engine, installation.prefix)
+
+
+def test_the_config_function_does_all_that_it_has_to(with_config: Installation) -> None:
+    """Late versions, repeated ones, events, the search for what a snapshot lacks, and the templates: with its own role."""
+    assert actions(with_config.set_up().changes, "role mapping")[f"{with_config.prefix}config-writer"] == "unchanged"
+    history = config_history(with_config)
+    deadline = time.monotonic() + 60
+    late = version("vol-1", START - 1_000, "late")
+    written = history.write([Arrival(late)], deadline)
+    assert (counted(written), written.corrected) == ({"indexed": 1}, 1)
+    assert counted(history.write([Arrival(version("vol-1", START, "s0"))], deadline)) == {"duplicate": 1}
+    event = HealthEvent("ComplianceChangeNotification", ACCOUNT_ID, REGION, START, "{}")
+    assert counted(history.write_events([(event, Origin())] * 2, deadline)) == {"indexed": 1, "duplicate": 1}
+    engine = HttpEngine(with_config.settings, lambda: Caller(with_config.node, with_config.settings.config_writer_role_arns[0]))
+    index_template.check(engine, with_config.prefix, *index_template.CONFIG)
+    missing = reconcile(engine, history.requests(deadline), with_config.prefix, ACCOUNT_ID, REGION, set(), START + 1_000_000)
+    assert [one.resource_id for one in missing] == ["vol-1"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/{prefix}cloudtrail/_search"),
+        ("GET", "/{prefix}cloudtrail-2026.11/_doc/there"),
+        ("PUT", "/{prefix}cloudtrail-2026.11/_doc/mine"),
+        ("POST", "/{prefix}config-history/_search"),
+        ("POST", "/{prefix}config-events/_search"),
+        ("DELETE", "/{prefix}config-current-v1/_doc/x"),
+        ("DELETE", "/{prefix}config-current-v1"),
+        ("PUT", "/{prefix}config-current-v1/_settings"),
+        ("PUT", "/other-config-history-2026.11/_doc/x"),
+        ("GET", f"{SECURITY}/roles"),
+    ],
+)
+def test_the_config_function_can_do_nothing_else(with_config: Installation, method: str, path: str) -> None:
+    """Nothing of CloudTrail's, no search but that of the latest states, no deletion, nothing of others."""
+    role = with_config.settings.config_writer_role_arns[0]
+    body = {"index.refresh_interval": "5s"} if path.endswith("_settings") else {"a": 1} if method == "PUT" else None
+    assert with_config.node.call(method, path.format(prefix=with_config.prefix), body, backend_roles=[role])[0] == 403
+
+
+def test_the_cloudtrail_function_reaches_nothing_of_aws_config(with_config: Installation) -> None:
+    """It reads no item and writes none."""
+    prefix = with_config.prefix
+    for method, path in (
+        ("POST", "config-current/_search"),
+        ("POST", "config-history/_search"),
+        ("GET", "config-timeline/_doc/x"),
+    ):
+        assert with_config.node.call(method, f"/{prefix}{path}", backend_roles=[with_config.writer])[0] == 403
+    targets = ("config-history-2026.11", "config-current-v1", "config-timeline", "config-events-2026.11")
+    answers = with_config.bulk(with_config.writer, *(("create", f"{prefix}{target}", "mine") for target in targets))
+    assert answers == [(403, "security_exception")] * len(targets)
+
+
+def test_analysts_search_aws_config_and_write_nothing_there(with_config: Installation) -> None:
+    """Versions, latest states and events are theirs to search, timelines are not."""
+    for family in ("config-history", "config-current", "config-events"):
+        path = f"/{with_config.prefix}{family}/_search?ignore_unavailable=true"
+        assert with_config.node.call("POST", path, backend_roles=[with_config.analyst])[0] == 200
+    found = with_config.node.request("POST", f"/{with_config.prefix}config-current/_search", backend_roles=[with_config.analyst])
+    assert [hit["_source"]["resourceId"] for hit in found["hits"]["hits"]] == ["vol-1"]
+    for method, path, body in (
+        ("PUT", "config-current-v1/_doc/x", {"a": 1}),
+        ("DELETE", "config-current-v1", None),
+        ("GET", "config-timeline/_doc/x", None),
+    ):
+        assert with_config.node.call(method, f"/{with_config.prefix}{path}", body, backend_roles=[with_config.analyst])[0] == 403
 
 
 def test_the_function_creates_documents_and_reads_its_template(installed: Installation) -> None:
@@ -344,7 +438,7 @@ def test_a_role_that_a_person_edited_is_kept_and_put_right(make: Make, secured: 
     installation = make()
     installation.set_up()
     role = f"{installation.prefix}cloudtrail-writer"
-    edited = {**access.roles(installation.prefix)[role], "cluster_permissions": ["cluster_all"]}
+    edited = {**access.roles(installation.settings)[role], "cluster_permissions": ["cluster_all"]}
     secured.request("PUT", f"{SECURITY}/roles/{role}", edited)
     change = the(installation.set_up().changes, "role", role)
     assert (change.action, change.differences) == ("update", ("cluster_permissions",))

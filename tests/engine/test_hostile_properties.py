@@ -83,6 +83,7 @@ records = st.tuples(st.lists(usual, max_size=4, unique=True), st.lists(hostile, 
 class Opened:
     """An object that was opened."""
 
+    ref: ObjectRef
     content: bytes
     last_modified: datetime = datetime(2026, 11, 3, 9, tzinfo=UTC)
 
@@ -98,11 +99,11 @@ class Memory:
     content: bytes = b""
     refused: list[Entry] = field(default_factory=list)
 
-    def open(self, _ref: ObjectRef) -> Opened:
+    def open(self, ref: ObjectRef) -> Opened:
         """As ObjectReader."""
-        return Opened(self.content)
+        return Opened(ref, self.content)
 
-    def holds(self, _ref: ObjectRef) -> bool:
+    def holds(self, bucket: str, key: str) -> bool:
         """As Quarantine."""
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,9 +11,13 @@ import pytest
 from osmem_server import OsmemServer
 
 from audit_search import index_template
+from audit_search.aws_config import documents
+from audit_search.aws_config.history import Arrival, History
 from audit_search.domain.api import HttpApi
 from audit_search.domain.setup import apply
 from audit_search.errors import DomainSetupError
+from audit_search.opensearch import HttpEngine
+from tests.support.config_world import MONTH, START, counted, version
 from tests.support.domains import Domain, actions, the
 from tests.support.engine_front import Asked, EngineFront, Verdict
 from tests.support.engines import TestEngine
@@ -58,6 +63,43 @@ def test_a_second_run_changes_nothing(domain: Domain) -> None:
     assert set(actions(second.changes, "index template").values()) == {"unchanged"}
     assert "update" not in actions(second.changes).values()
     assert domain.front.writes == []
+
+
+def test_aws_config_has_its_own_families(domain: Domain) -> None:
+    """With AWS_CONFIG=true all templates and the index of the latest states are there, and items of any kind find them right."""
+    first = domain.set_up(AWS_CONFIG="true")
+    prefix = domain.engine.prefix
+    names = {index_template.name(prefix, family): "create" for family in ("cloudtrail", *index_template.CONFIG)}
+    assert actions(first.changes, "index template") == names
+    assert actions(first.changes, "index") == {f"{prefix}config-current-v1": "create"}
+    index_template.check(domain.engine, prefix, *index_template.CONFIG)
+    status, found = domain.engine.call("POST", f"/{prefix}config-current/_search", {"query": {"match_all": {}}})
+    assert (status, found["hits"]["total"]["value"]) == (200, 0)
+    items = [Arrival(version("vol-1", START + number * MONTH, f"s{number}")) for number in range(3)]
+    history = History(HttpEngine(domain.settings()), prefix)
+    assert counted(history.write(items, time.monotonic() + 60)) == {"indexed": 3}
+    domain.front.asked.clear()
+    second = domain.set_up(AWS_CONFIG="true")
+    assert [change for change in second.changes if change.action in ("create", "update", "refuse")] == []
+    assert domain.front.writes == []
+    assert {"config-history-2*", "config-current-v1", "config-timeline"} <= {
+        change.name.removeprefix(prefix) for change in second.changes if change.kind == "index settings"
+    }
+
+
+def test_indices_of_aws_config_take_other_settings(domain: Domain) -> None:
+    """Replicas and refresh interval reach what is there; timelines, which nobody searches, keep theirs."""
+    domain.set_up(AWS_CONFIG="true", REFRESH_INTERVAL="10s")
+    history = History(HttpEngine(domain.settings()), domain.engine.prefix)
+    history.write([Arrival(version("vol-1", START, "s"))], time.monotonic() + 60)
+    domain.set_up(AWS_CONFIG="true", REFRESH_INTERVAL="30s")
+    answer = domain.engine.get(f"/{domain.engine.prefix}config-*/_settings?flat_settings=true&expand_wildcards=all")
+    refresh = {name.removeprefix(domain.engine.prefix): one["settings"]["index.refresh_interval"] for name, one in answer.items()}
+    assert refresh == {
+        "config-current-v1": "30s",
+        f"config-history-{documents.month(START)}": "30s",
+        "config-timeline": "-1",
+    }
 
 
 def test_a_plan_only_reads(domain: Domain) -> None:

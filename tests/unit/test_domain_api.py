@@ -289,7 +289,8 @@ def test_the_definitions_are_part_of_the_package() -> None:
     folder = Path(__file__).parents[2] / "layers/audit_search/src/audit_search/definitions"
     assert {path.name for path in folder.glob("*.json")} >= {
         "index_template.cloudtrail.json",
-        "ism.cloudtrail.json",
+        "ism.dated.json",
         "role.cloudtrail-analyst.json",
         "role.cloudtrail-writer.json",
+        "role.config-writer.json",
     }

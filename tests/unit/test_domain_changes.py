@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from audit_search import index_template
 from audit_search.domain import access, indices, lifecycle
 from audit_search.domain.changes import MARK, batches, differences, marked
+from audit_search.domain.families import families
 from audit_search.domain.indices import Cluster, fitting, overlap
 from audit_search.domain.settings import DomainSettings
 
@@ -107,7 +108,7 @@ def settings(**variables: str) -> DomainSettings:
 
 def states(**variables: str) -> list[tuple[str, list[str], str]]:
     """The states of the policy: name, actions, and when it goes on to the next."""
-    policy = lifecycle.policy(settings(**variables))["policy"]
+    policy = lifecycle.policy(families(settings(**variables))[0])["policy"]
     return [
         (
             state["name"],
@@ -141,7 +142,7 @@ def test_nothing_is_deleted_before_its_time(retention: str, period: str, expecte
 def test_all_states_are_there() -> None:
     """Each state that is gone to exists, and the first one is where an index begins."""
     for days in ("0", "1", "90"):
-        policy = lifecycle.policy(settings(RETENTION_DAYS=days))["policy"]
+        policy = lifecycle.policy(families(settings(RETENTION_DAYS=days))[0])["policy"]
         names = [state["name"] for state in policy["states"]]
         assert policy["default_state"] == names[0]
         assert {one["state_name"] for state in policy["states"] for one in state["transitions"]} <= set(names)
@@ -150,14 +151,16 @@ def test_all_states_are_there() -> None:
 def test_every_object_has_the_prefix_and_the_mark() -> None:
     """Names and patterns carry INDEX_PREFIX, so that installations share a domain; each object says whose it is."""
     prefix = "acme-"
-    policy = lifecycle.policy(settings(INDEX_PREFIX=prefix))["policy"]
-    roles = access.roles(prefix)
-    assert lifecycle.name(prefix) == index_template.name(prefix) == "acme-cloudtrail"
-    assert set(roles) == {"acme-cloudtrail-writer", "acme-cloudtrail-analyst"}
-    patterns = [pattern for one in policy["ism_template"] for pattern in one["index_patterns"]]
+    both = settings(INDEX_PREFIX=prefix, AWS_CONFIG="true")
+    every = families(both)
+    policies = [lifecycle.policy(family)["policy"] for family in every if family.retention is not None]
+    roles = access.roles(both)
+    assert [family.name for family in every] == [index_template.name(prefix, family.kind) for family in every]
+    assert set(roles) == {"acme-cloudtrail-writer", "acme-config-writer", "acme-cloudtrail-analyst"}
+    patterns = [pattern for policy in policies for one in policy["ism_template"] for pattern in one["index_patterns"]]
     patterns += [pattern for body in roles.values() for one in body["index_permissions"] for pattern in one["index_patterns"]]
-    assert [pattern for pattern in patterns if not pattern.startswith("acme-cloudtrail")] == []
-    assert [body for body in (policy, *roles.values()) if not marked(body)] == []
+    assert [pattern for pattern in patterns if not pattern.startswith(("acme-cloudtrail", "acme-config-"))] == []
+    assert [body for body in (*policies, *roles.values()) if not marked(body)] == []
     assert not marked({"description": f"not {MARK}"})
     assert not marked({})
 
@@ -173,11 +176,36 @@ def test_names_of_many_indices_fit_into_a_path() -> None:
 
 def test_the_writer_may_only_create() -> None:
     """The role has no permission that reads events, deletes them or changes an index."""
-    writer = access.roles("")["cloudtrail-writer"]
+    writer = access.roles(settings())["cloudtrail-writer"]
     assert writer["cluster_permissions"] == ["indices:data/write/bulk", "indices:admin/index_template/get"]
     assert [one["allowed_actions"] for one in writer["index_permissions"]] == [
         ["indices:data/write/bulk*", "indices:data/write/index", "indices:admin/create"]
     ]
+
+
+def test_the_config_writer_reads_by_id_and_searches_latest_states_alone() -> None:
+    """The role has no permission that deletes, changes an index, or reaches anything of CloudTrail's."""
+    writer = access.roles(settings(AWS_CONFIG="true"))["config-writer"]
+    documents, latest = writer["index_permissions"]
+    assert latest == {"index_patterns": ["config-current", "config-current-v*"], "allowed_actions": ["indices:data/read/search"]}
+    assert documents["allowed_actions"] == [
+        "indices:data/write/bulk*",
+        "indices:data/write/index",
+        "indices:data/read/mget*",
+        "indices:data/read/get",
+        "indices:admin/create",
+    ]
+    made = [index_template.definition(family)["index_patterns"] for family in index_template.CONFIG]
+    assert sorted(documents["index_patterns"]) == sorted(pattern for patterns in made for pattern in patterns)
+
+
+def test_families_have_their_own_lives() -> None:
+    """Versions and events of AWS Config are kept as long as CONFIG_RETENTION_DAYS says, latest states and timelines for ever."""
+    both = settings(AWS_CONFIG="true", RETENTION_DAYS="30", CONFIG_RETENTION_DAYS="2557")
+    kept = {family.kind: family.retention for family in families(both)}
+    assert kept == dict(zip(("cloudtrail", *index_template.CONFIG), (30, 2557, None, 2557, None), strict=True))
+    assert [family.kind for family in families(settings())] == ["cloudtrail"]
+    assert [family.kind for family in families(settings(AWS_CONFIG="true", OPENSEARCH_SERVICE="aoss"))] == ["cloudtrail"]
 
 
 def test_settings_of_templates_are_compared_as_engines_keep_them() -> None:

@@ -35,11 +35,14 @@ def test_one_variable_is_enough() -> None:
         index_prefix="",
         daily=False,
         retention_days=0,
+        config=False,
+        config_retention_days=0,
         lean=False,
         refresh_interval="10s",
         shards=1,
         replicas=None,
         writer_role_arns=(),
+        config_writer_role_arns=(),
         admin_role_arns=(),
         analyst_role_arns=(),
         domain_admin_role_arn="",
@@ -57,11 +60,14 @@ def test_every_variable_is_read() -> None:
         INDEX_PREFIX="audit-",
         INDEX_PERIOD="day",
         RETENTION_DAYS="400",
+        AWS_CONFIG="true",
+        CONFIG_RETENTION_DAYS="2557",
         DOCUMENT_SHAPE="lean",
         REFRESH_INTERVAL=" 1m ",
         SHARDS="3",
         REPLICAS="2",
         WRITER_ROLE_ARNS=f"{ROLE}function",
+        CONFIG_WRITER_ROLE_ARNS=f"{ROLE}config",
         ADMIN_ROLE_ARNS=f" {SSO} ,, arn:aws:iam::123456789012:user/maria",
         ANALYST_ROLE_ARNS=f"security team,{ROLE}analyst,{ROLE}analyst",
         DOMAIN_ADMIN_ROLE_ARN=f"{ROLE}path/admin",
@@ -72,6 +78,8 @@ def test_every_variable_is_read() -> None:
     assert (settings.index_prefix, settings.daily, settings.retention_days) == ("audit-", True, 400)
     assert (settings.lean, settings.refresh_interval, settings.shards, settings.replicas) == (True, "1m", 3, 2)
     assert settings.writer_role_arns == (f"{ROLE}function",)
+    assert (settings.config, settings.config_writer_role_arns) == (True, (f"{ROLE}config",))
+    assert settings.config_retention_days == 2_557
     assert settings.admin_role_arns == (SSO, "arn:aws:iam::123456789012:user/maria")
     assert settings.analyst_role_arns == ("security team", f"{ROLE}analyst")
     assert settings.domain_admin_role_arn == f"{ROLE}path/admin"

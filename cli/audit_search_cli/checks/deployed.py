@@ -34,36 +34,37 @@ def queues(patient: Patient) -> list[Finding]:
     """Nothing waits in the dead-letter queue, and nothing for long in the queue."""
     found = _stack(patient)
     findings: list[Finding] = []
-    dead = found.physical("CloudTrailDeadLetterQueue")
-    if not dead:
-        findings.append(Finding("dead letters", "not checked", f"{found.name} has no CloudTrailDeadLetterQueue."))
-    else:
-        findings.append(_dead(patient, found, dead))
-    live = found.physical("CloudTrailQueue")
-    if live:
-        findings.append(_live(patient, live))
+    for of, name in (("CloudTrail", ""), ("Config", "AWS Config's ")):
+        dead, live = found.physical(f"{of}DeadLetterQueue"), found.physical(f"{of}Queue")
+        if dead:
+            findings.append(_dead(patient, found, dead, name))
+        elif not name:
+            findings.append(Finding("dead letters", "not checked", f"{found.name} has no CloudTrailDeadLetterQueue."))
+        if live:
+            findings.append(_live(patient, live, name))
     return findings
 
 
-def _dead(patient: Patient, found: Stack, url: str) -> Finding:
+def _dead(patient: Patient, found: Stack, url: str, of: str) -> Finding:
+    """`of` says whose queue it is, where it is not CloudTrail's."""
     waiting, in_flight, _ = dead_letters.counts(patient.client("sqs"), url)
+    name = f"{of or 'The '}dead-letter queue"
     if not waiting and not in_flight:
-        return Finding("dead letters", "ok", "The dead-letter queue is empty.")
+        return Finding("dead letters", "ok", f"{name} is empty.")
     age = _oldest(patient, url)
     oldest = f", the oldest for {human_age(age)}" if age is not None else ""
+    which = f"--stack {found.name}{' --of config' if of else ''}"
     remedy = (
-        f"audit-search dlq list --stack {found.name} shows what they name; mend the cause, then audit-search dlq redrive --stack "
-        f"{found.name}. They are kept for 14 days after they were sent."
+        f"audit-search dlq list {which} shows what they name; mend the cause, then audit-search dlq redrive {which}. They are "
+        "kept for 14 days after they were sent."
     )
-    return Finding(
-        "dead letters", "error", f"The dead-letter queue holds {counted(waiting + in_flight, 'message')}{oldest}.", remedy
-    )
+    return Finding("dead letters", "error", f"{name} holds {counted(waiting + in_flight, 'message')}{oldest}.", remedy)
 
 
-def _live(patient: Patient, url: str) -> Finding:
+def _live(patient: Patient, url: str, of: str) -> Finding:
     waiting, in_flight, _ = dead_letters.counts(patient.client("sqs"), url)
     age = _oldest(patient, url)
-    what = f"The queue holds {counted(waiting, 'message')}; {in_flight:,} more in work or postponed"
+    what = f"{of or 'The '}queue holds {counted(waiting, 'message')}; {in_flight:,} more in work or postponed"
     what += f"; the oldest is {human_age(age)} old." if age is not None else "."
     if age is not None and age > _OLD_MESSAGE_SECONDS:
         remedy = "The function cannot keep up or cannot write: its log says why. MaximumConcurrency lets more copies of it work."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
+from audit_search.documents import TRAIL
+from audit_search.domain.families import Family, families
 from audit_search.domain.refusals import absent_handler, not_offered, said
 from audit_search.domain.settings import DomainSettings
 from audit_search.errors import AuditSearchError
@@ -50,12 +52,14 @@ class Patient:
     stale: timedelta = timedelta(hours=3)
     unsigned: Problem | None = None
     """Why requests to the engine cannot be signed, where they cannot."""
+    family: Family | None = None
+    """The indices that are looked at; CloudTrail's where none are named."""
     _answers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def alias(self) -> str:
         """The read alias, which is the template's name."""
-        return name(self.settings.index_prefix)
+        return self.family.name if self.family else name(self.settings.index_prefix)
 
     @property
     def pattern(self) -> str:
@@ -67,6 +71,26 @@ class Patient:
         """Aliases, mappings and flat settings of every index of the family, by name. Raises NotCheckedError."""
         found = self.get(f"/{self.pattern}?flat_settings=true", none_on_404=True)
         return found if isinstance(found, dict) else {}
+
+    @property
+    def newest_index(self) -> str:
+        """The index that takes what happens now."""
+        if self.family and not self.family.period:
+            return self.family.pattern
+        daily = self.family is None and self.settings.daily
+        return f"{self.alias}-{self.now:{'%Y.%m.%d' if daily else '%Y.%m'}}"
+
+    @property
+    def retention_days(self) -> int:
+        """How many days of these indices are kept; 0 where nothing is deleted."""
+        return (self.family.retention or 0) if self.family else self.settings.retention_days
+
+    def of_config(self) -> Iterator[Patient]:
+        """The same installation, looked at by each family of AWS Config's that people search and that has indices."""
+        for family in families(self.settings):
+            other = replace(self, family=family)
+            if family.alias and family.kind != TRAIL and other.indices:
+                yield other
 
     def get(self, path: str, *, none_on_404: bool = False) -> Any:
         """The answer to a GET. Raises NotCheckedError for a refusal and EngineUnreachableError without an answer."""

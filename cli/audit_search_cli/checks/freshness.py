@@ -13,6 +13,7 @@ _CHECK = "freshness"
 _DAYS = 14
 _NEWEST = 200
 _SLOW_SECONDS = 1_800
+_QUIET_HOURS = 48
 _DATES = [{"field": name, "format": "epoch_millis"} for name in ("eventTime", "ct.ingestTime")]
 
 
@@ -35,6 +36,28 @@ def freshness(patient: Patient) -> list[Finding]:
         remedy = "Look at the trail (is it logging?), the queue, the function's log and its alarms; --stack NAME does so."
         return [Finding(_CHECK, "warning", f"Nothing has come in for more than {limit}: {what}", remedy, table)]
     return [Finding(_CHECK, "ok", what, "", table)]
+
+
+def config_freshness(patient: Patient) -> list[Finding]:
+    """The newest of AWS Config's versions and events, where there are any."""
+    check = "config freshness"
+    newest: dict[str, datetime | None] = {}
+    for other in patient.of_config():
+        if other.family and other.family.period:
+            body = {"size": 0, "aggs": {"ingested": {"max": {"field": "cfg.ingestTime"}}}}
+            answer = _search(other, body)
+            newest[other.alias] = _newest(answer["aggregations"], "ingested") if answer else None
+    if not newest:
+        return []
+    what = ", ".join(f"{alias}: {_ago(patient, when)}" for alias, when in newest.items())
+    latest = max((when for when in newest.values() if when), default=None)
+    if latest is None or (patient.now - latest).total_seconds() > _QUIET_HOURS * 3_600:
+        remedy = (
+            "Is the recorder on? aws configservice describe-configuration-recorder-status says so; then look at Config's queue, "
+            "the function's log and its alarms."
+        )
+        return [Finding(check, "warning", f"Nothing of AWS Config has come in for more than {_QUIET_HOURS} h: {what}.", remedy)]
+    return [Finding(check, "ok", f"Newest ingested: {what}.")]
 
 
 def lag(patient: Patient) -> list[Finding]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from audit_search.documents import Naming
 from audit_search_cli.checks.findings import GB, Finding, Patient, number
 from audit_search_cli.output import counted, human_bytes
 
@@ -57,7 +56,7 @@ def blocks(patient: Patient) -> list[Finding]:
     """No index refuses documents."""
     check = "blocks"
     findings = []
-    current = Naming(patient.settings.index_prefix, patient.settings.daily).index(patient.now.date().isoformat())
+    current = patient.newest_index
     for name, index in sorted(patient.indices.items()):
         settings = index.get("settings", {})
         if _true(settings.get("index.blocks.read_only_allow_delete")):
@@ -67,7 +66,7 @@ def blocks(patient: Patient) -> list[Finding]:
         elif _true(settings.get("index.blocks.read_only")) or _true(settings.get("index.blocks.write")):
             lift = f'PUT /{name}/_settings {{"index.blocks.write": false, "index.blocks.read_only": null}}'
             remedy = f"{lift}, if no policy merges it just now."
-            what = f"{name} takes no documents: it is write-blocked. Events of its time return to the queue."
+            what = f"{name} takes no documents: it is write-blocked. What is of its time returns to the queue."
             findings.append(Finding(check, "error" if name == current else "warning", what, remedy))
     if findings or not patient.indices:
         return findings
@@ -104,7 +103,7 @@ def replicas(patient: Patient) -> list[Finding]:
 def policies(patient: Patient) -> list[Finding]:
     """The ISM policy is on each index, and none of its steps failed."""
     check = "policy"
-    if not patient.indices:
+    if not patient.indices or (patient.family and not patient.family.period):
         return []
     explained = patient.get(f"/_plugins/_ism/explain/{patient.pattern}")
     findings, managed = [], 0
@@ -116,8 +115,8 @@ def policies(patient: Patient) -> list[Finding]:
         state = explained[name]
         policy = state.get("policy_id") or state.get("index.plugins.index_state_management.policy_id")
         if not policy:
-            if patient.settings.retention_days:
-                what = f"{name} has no ISM policy: it is not deleted after {patient.settings.retention_days} days."
+            if patient.retention_days:
+                what = f"{name} has no ISM policy: it is not deleted after {patient.retention_days} days."
                 remedy = f"audit-search setup, or POST /_plugins/_ism/add/{name} with the policy's name."
                 findings.append(Finding(check, "warning", what, remedy))
             continue

@@ -14,9 +14,18 @@ from audit_search_cli.interrupts import Interrupts
 from audit_search_cli.letters import Letter
 from audit_search_cli.options import DocumentedGroup, Invocation, aws_options, pass_invocation
 from audit_search_cli.output import Output, counted, human_age, progress
+from audit_search_cli.stack import Stack
 
 _QUEUE = click.option("--queue-url", default="", metavar="URL", help="The dead-letter queue; without it, that of --stack.")
+_OF = click.option(
+    "--of",
+    type=click.Choice(["cloudtrail", "config"]),
+    default="cloudtrail",
+    show_default=True,
+    help="Which of the stack's dead-letter queues.",
+)
 _SHOWN = 5
+_NAMES = {"cloudtrail": "CloudTrail", "config": "Config"}
 
 
 @click.group(name="dlq", cls=DocumentedGroup, examples=("audit-search dlq list --stack audit-search",))
@@ -32,17 +41,18 @@ def group() -> None:
     ),
 )
 @_QUEUE
+@_OF
 @click.option(
     "--max", "most", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Look at so many messages at most."
 )
 @aws_options
 @pass_invocation
-def list_letters(invocation: Invocation, queue_url: str, most: int) -> int:
+def list_letters(invocation: Invocation, queue_url: str, of: str, most: int) -> int:
     """Show what waits: how many, how old, how often received, and which objects each message names.
 
     Nothing is lost: each message that was looked at is put back at once. SQS counts each look as a receive.
     """
-    url = _dead_letter_queue(invocation, queue_url)
+    url = _dead_letter_queue(invocation, queue_url, of)
     with progress("looking"):
         found = dead_letters.listing(invocation.client("sqs", dead_letters.region_of(url)), url, most)
     _print_listing(invocation.output, found, datetime.now(UTC))
@@ -53,25 +63,27 @@ def list_letters(invocation: Invocation, queue_url: str, most: int) -> int:
     examples=(
         "audit-search dlq redrive --stack audit-search --dry-run",
         "audit-search dlq redrive --stack audit-search",
+        "audit-search dlq redrive --stack audit-search --of config",
         "audit-search dlq redrive --queue-url https://sqs.eu-central-1.amazonaws.com/123456789012/dead --max 100",
     ),
 )
 @_QUEUE
+@_OF
 @click.option("--to", default="", metavar="URL", help="The queue to move to; without it, the one whose dead letters these are.")
 @click.option("--max", "most", type=click.IntRange(1), help="Move so many messages at most.")
 @click.option("--dry-run", is_flag=True, help="Say how many would be moved and where to, and move none.")
 @aws_options
 @pass_invocation
-def redrive(invocation: Invocation, queue_url: str, to: str, most: int | None, dry_run: bool) -> int:
+def redrive(invocation: Invocation, queue_url: str, of: str, to: str, most: int | None, dry_run: bool) -> int:
     """Move messages back to the queue that they came from.
 
     Each is sent first and deleted only when the queue has taken it: whatever happens in between, none is lost, and one
     that is delivered twice gives the same documents. What Lambda recorded of a failed direct invocation is moved as the event
     that it was. No more are moved than there are at the start. Ctrl-C ends it after the ten in hand.
     """
-    url = _dead_letter_queue(invocation, queue_url)
+    url = _dead_letter_queue(invocation, queue_url, of)
     sqs = invocation.client("sqs", dead_letters.region_of(url))
-    target = dead_letters.queue_url(to, "--to") if to else _source(invocation, sqs, url)
+    target = dead_letters.queue_url(to, "--to") if to else _source(invocation, sqs, url, of)
     if dry_run:
         waiting, in_flight, _ = dead_letters.counts(sqs, url)
         dead_letters.counts(sqs, target)
@@ -91,25 +103,29 @@ def redrive(invocation: Invocation, queue_url: str, to: str, most: int | None, d
     return FINDINGS if state.failed or state.copies else FINE
 
 
-def _dead_letter_queue(invocation: Invocation, given: str) -> str:
+def _dead_letter_queue(invocation: Invocation, given: str, of: str) -> str:
     if given:
         return dead_letters.queue_url(given)
     if invocation.stack is None:
         raise Problem("No queue is named", "Give --queue-url URL or --stack NAME.")
-    found = invocation.stack.outputs.get("CloudTrailDeadLetterQueueUrl") or invocation.stack.physical("CloudTrailDeadLetterQueue")
+    found = _of_stack(invocation.stack, f"{_NAMES[of]}DeadLetterQueue")
     if not found:
-        raise Problem(f"The stack {invocation.stack.name} has no dead-letter queue", "Give --queue-url URL.")
+        whose = "" if of == "cloudtrail" else " for AWS Config"
+        raise Problem(f"The stack {invocation.stack.name} has no dead-letter queue{whose}", "Give --queue-url URL.")
     return found
 
 
-def _source(invocation: Invocation, sqs: Any, url: str) -> str:
+def _of_stack(stack: Stack, logical: str) -> str:
+    return stack.outputs.get(f"{logical}Url") or stack.physical(logical) or ""
+
+
+def _source(invocation: Invocation, sqs: Any, url: str, of: str) -> str:
     """The stack's queue where the dead-letter queue was taken from the stack, else the one that SQS names."""
     if invocation.stack is not None:
-        found = invocation.stack.outputs.get("CloudTrailQueueUrl") or invocation.stack.physical("CloudTrailQueue")
-        if found and url in (
-            invocation.stack.outputs.get("CloudTrailDeadLetterQueueUrl"),
-            invocation.stack.physical("CloudTrailDeadLetterQueue"),
-        ):
+        name = _NAMES[of]
+        found = _of_stack(invocation.stack, f"{name}Queue")
+        dead = (invocation.stack.outputs.get(f"{name}DeadLetterQueueUrl"), invocation.stack.physical(f"{name}DeadLetterQueue"))
+        if found and url in dead:
             return found
     return dead_letters.source_of(sqs, url)
 

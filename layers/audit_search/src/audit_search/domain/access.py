@@ -1,4 +1,4 @@
-"""Who may do what on a domain with fine-grained access control: our two roles, and who is mapped to them and to the domain's own.
+"""Who may do what on a domain with fine-grained access control: our roles, and who is mapped to them and to the domain's own.
 
 https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html
 """
@@ -37,14 +37,22 @@ def writer(prefix: str) -> str:
     return f"{index_template.name(prefix)}-writer"
 
 
+def config_writer(prefix: str) -> str:
+    """The role of what writes AWS Config's documents: it reads and replaces these, and nothing of CloudTrail's."""
+    return f"{prefix}config-writer"
+
+
 def analyst(prefix: str) -> str:
     """The role of those who search, and write nothing."""
     return f"{index_template.name(prefix)}-analyst"
 
 
-def roles(prefix: str) -> dict[str, dict[str, Any]]:
-    """The bodies of both roles by their names."""
+def roles(settings: DomainSettings) -> dict[str, dict[str, Any]]:
+    """The bodies of the roles by their names."""
+    prefix = settings.index_prefix
     bodies = {writer(prefix): definition("role.cloudtrail-writer"), analyst(prefix): definition("role.cloudtrail-analyst")}
+    if settings.config:
+        bodies[config_writer(prefix)] = definition("role.config-writer")
     for body in bodies.values():
         for permission in body["index_permissions"]:
             permission["index_patterns"] = [f"{prefix}{pattern}" for pattern in permission["index_patterns"]]
@@ -55,14 +63,19 @@ def changes(api: Api, settings: DomainSettings) -> list[Change]:
     """The roles, and the mappings of all callers that the settings name. Raises DomainSetupError."""
     prefix = settings.index_prefix
     try:
-        found = [_role(api, name, wanted) for name, wanted in roles(prefix).items()]
+        found = [_role(api, name, wanted) for name, wanted in roles(settings).items()]
     except NotOfferedError as error:
         reason = (
             "this engine has no fine-grained access control, so there are no roles: whoever its access policy (or its "
             f"network) lets in may do everything ({error})"
         )
-        return [Change("role", name, "leave out", reason) for name in (writer(prefix), analyst(prefix))]
-    for name, callers in ((writer(prefix), settings.writer_role_arns), (analyst(prefix), settings.analyst_role_arns)):
+        return [Change("role", name, "leave out", reason) for name in roles(settings)]
+    named = {
+        writer(prefix): settings.writer_role_arns,
+        config_writer(prefix): settings.config_writer_role_arns if settings.config else (),
+        analyst(prefix): settings.analyst_role_arns,
+    }
+    for name, callers in named.items():
         if callers:
             found.append(_mapping(api, name, callers))
     if settings.analyst_role_arns:

@@ -1,4 +1,4 @@
-"""Our index template on the domain, with as many copies as its nodes can hold, and the settings of indices that are there."""
+"""Our index templates on the domain, with as many copies as its nodes can hold, and the settings of indices that are there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from audit_search import index_template
 from audit_search.domain.api import Api
 from audit_search.domain.changes import OTHER_PREFIX, Change, Request, batches, compared, differences, foreign, read
+from audit_search.domain.families import Family, families
 from audit_search.domain.settings import DomainSettings
 from audit_search.errors import DomainSetupError
 
@@ -67,20 +68,22 @@ def fitting(cluster: Cluster, found: int | None = None) -> int:
 
 
 def changes(api: Api, settings: DomainSettings, cluster: Cluster) -> list[Change]:
-    """The index template, and the settings of the indices that were made from it. Raises DomainSetupError."""
-    name = index_template.name(settings.index_prefix)
-    answer = read(api, f"/_index_template/{name}")
-    found = answer["index_templates"][0]["index_template"] if answer and answer.get("index_templates") else None
-    has = _number((_settings_of(found) if found else {}).get("index.number_of_replicas"))
-    replicas = fitting(cluster, has) if settings.replicas is None else settings.replicas
+    """The index templates, and the settings of the indices that were made from them. Raises DomainSetupError."""
     refused = _too_few(settings, cluster)
     if refused:
-        return [Change(_KIND, name, "refuse", refused)]
-    return [
-        _template(api, settings, cluster, found, replicas),
-        *_months_cannot_begin(cluster),
-        *_existing(api, settings, replicas),
-    ]
+        return [Change(_KIND, index_template.name(settings.index_prefix), "refuse", refused)]
+    templates: list[Change] = []
+    existing: list[Change] = []
+    for family in families(settings):
+        answer = read(api, f"/_index_template/{family.name}")
+        found = answer["index_templates"][0]["index_template"] if answer and answer.get("index_templates") else None
+        has = _number((_settings_of(found) if found else {}).get("index.number_of_replicas"))
+        replicas = fitting(cluster, has) if settings.replicas is None else settings.replicas
+        templates.append(_template(api, settings, family, cluster, found, replicas))
+        existing += _existing(api, settings, family, replicas)
+        if not family.period and family.alias:
+            existing += _made(api, settings, family, replicas)
+    return [*templates, *_months_cannot_begin(cluster), *existing]
 
 
 def _months_cannot_begin(cluster: Cluster) -> list[Change]:
@@ -112,15 +115,18 @@ def _too_few(settings: DomainSettings, cluster: Cluster) -> str:
     return ""
 
 
-def _template(api: Api, settings: DomainSettings, cluster: Cluster, found: dict[str, Any] | None, replicas: int) -> Change:
-    name = index_template.name(settings.index_prefix)
+def _template(
+    api: Api, settings: DomainSettings, family: Family, cluster: Cluster, found: dict[str, Any] | None, replicas: int
+) -> Change:
+    name = family.name
     wanted = index_template.body(
         settings.index_prefix,
+        family.kind,
         replicas=replicas,
-        shards=settings.shards,
-        refresh=settings.refresh_interval,
+        shards=family.shards,
+        refresh=family.refresh,
         simple=cluster.embedded,
-        lean=settings.lean,
+        lean=family.lean,
     )
     if found and (found.get("_meta") or {}).get("managed_by") != wanted["_meta"]["managed_by"]:
         return foreign(_KIND, name)
@@ -192,40 +198,58 @@ def _number(value: Any) -> int | None:
     return int(value) if str(value).isdecimal() else None
 
 
-def _existing(api: Api, settings: DomainSettings, replicas: int) -> list[Change]:
+def _existing(api: Api, settings: DomainSettings, family: Family, replicas: int) -> list[Change]:
     """What of the settings can change while an index is there; shards and the mapping come with the next index."""
-    pattern = f"{index_template.name(settings.index_prefix)}-2*"
-    names, strangers = indices(api, settings.index_prefix)
+    pattern = family.pattern
+    names, strangers = indices(api, family)
     path = f"/{pattern}/_settings/index.number_of_replicas,index.refresh_interval?flat_settings=true&expand_wildcards=open"
     answer = (read(api, path) if names else None) or {}
-    wanted = {"index.number_of_replicas": str(replicas), "index.refresh_interval": settings.refresh_interval}
-    before = {
-        name: answer[name]["settings"] for name in names if name in answer and differences(answer[name]["settings"], wanted)
+    wanted = {"index.number_of_replicas": str(replicas)}
+    wanted |= {"index.refresh_interval": family.refresh} if family.refresh else {}
+    has = {
+        name: {path: value for path, value in answer[name]["settings"].items() if path in wanted}
+        for name in names
+        if name in answer
     }
+    before = {name: answer[name]["settings"] for name, some in has.items() if differences(some, wanted)}
     found = []
     if before:
         requests = [
             Request("PUT", f"/{some}/_settings", wanted, fits=settings.replicas is None) for some in batches(list(before))
         ]
-        differing = tuple(f"{name}.{path}" for name, has in before.items() for path in differences(has, wanted))
+        differing = tuple(f"{name}.{path}" for name in before for path in differences(has[name], wanted))
         after = dict.fromkeys(before, wanted)
         found.append(Change("index settings", pattern, "update", "", differing, before, after, tuple(requests)))
     elif names:
         found.append(Change("index settings", pattern, "unchanged"))
     if strangers:
         reason = (
-            f"made without our index template, so not found under {index_template.name(settings.index_prefix)!r}; left alone. "
-            "Rename it by _reindex: our events of that time would get into its mapping"
+            f"made without our index template, so not found under {family.name!r}; left alone. "
+            "Rename it by _reindex: our documents of that time would get into its mapping"
         )
         found += [Change("index", name, "leave out", reason) for name in strangers]
     return found
 
 
-def indices(api: Api, prefix: str) -> tuple[list[str], list[str]]:
-    """The open indices whose names are those of ours: the ones with our alias, and the ones without. Raises DomainSetupError."""
-    alias = index_template.name(prefix)
-    answer = read(api, f"/{alias}-2*/_alias?expand_wildcards=open") or {}
+def _made(api: Api, settings: DomainSettings, family: Family, replicas: int) -> list[Change]:
+    """The one index of a family, made before its first document: a search for its name would fail until then."""
+    name = family.pattern
+    if read(api, f"/{name}/_alias") is not None:
+        return []
+    # Said here as well: an engine may check a new index by its default before it looks into templates.
+    body = {"settings": {"index.number_of_replicas": replicas}}
+    return [
+        Change("index", name, "create", after=body, requests=(Request("PUT", f"/{name}", body, fits=settings.replicas is None),))
+    ]
+
+
+def indices(api: Api, family: Family) -> tuple[list[str], list[str]]:
+    """The open indices whose names are those of a family: the ones with its alias, where it has one, and the ones without.
+
+    Raises DomainSetupError.
+    """
+    answer = read(api, f"/{family.pattern}/_alias?expand_wildcards=open") or {}
     if not all(isinstance(value, Mapping) for value in answer.values()):
-        raise DomainSetupError(f"The engine's answer about the aliases of {alias}-2* is not understood.")
-    ours = [name for name, value in sorted(answer.items()) if alias in value.get("aliases", {})]
+        raise DomainSetupError(f"The engine's answer about the aliases of {family.pattern} is not understood.")
+    ours = [name for name, value in sorted(answer.items()) if not family.alias or family.name in value.get("aliases", {})]
     return ours, [name for name in sorted(answer) if name not in ours]

@@ -1,4 +1,4 @@
-"""How long indices live: the ISM policy, and which indices it is attached to.
+"""How long indices live: an ISM policy for each dated family, and which indices it is attached to.
 
 https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ism.html
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from audit_search import index_template
+from audit_search.documents import TRAIL
 from audit_search.domain.api import Api
 from audit_search.domain.changes import (
     OTHER_PREFIX,
@@ -23,6 +23,7 @@ from audit_search.domain.changes import (
     marked,
     read,
 )
+from audit_search.domain.families import Family, families
 from audit_search.domain.indices import indices, overlap
 from audit_search.domain.settings import DomainSettings
 
@@ -32,26 +33,21 @@ _POLICIES = "/_plugins/_ism/policies"
 _OF_THE_ENGINE = ("policy_id", "last_updated_time", "schema_version", "user")
 
 
-def name(prefix: str) -> str:
-    """The policy's id."""
-    return index_template.name(prefix)
+def policy(family: Family) -> dict[str, Any]:
+    """Merge after 45 days and take writes again; delete when the last document of an index is older than what is kept.
 
-
-def policy(settings: DomainSettings) -> dict[str, Any]:
-    """Merge after 45 days and take writes again; delete when the last event of an index is older than RETENTION_DAYS.
-
-    An index is as old as its creation, which its first event brings about: the days of its period are added, so that no
-    event goes before its time. Indices of a backfill live longer.
+    An index is as old as its creation, which its first document brings about: the days of its period are added, so that no
+    document goes before its time. Indices of a backfill live longer. The policy has the name of the family.
     """
-    body = definition("ism.cloudtrail")
+    body = definition("ism.dated")
     inner = body["policy"]
-    inner["ism_template"][0]["index_patterns"] = [f"{index_template.name(settings.index_prefix)}-2*"]
+    inner["ism_template"][0]["index_patterns"] = [family.pattern]
     new, merged, expired = inner["states"]
-    if not settings.retention_days:
+    if not family.retention:
         inner["states"] = [new, merged]
         merged["transitions"] = []
         return body
-    days = settings.retention_days + (1 if settings.daily else 31)
+    days = family.retention + family.period
     merged["transitions"][0]["conditions"]["min_index_age"] = f"{days}d"
     if days <= _MERGE_DAYS:  # it would be merged only to be deleted
         inner["states"] = [new, expired]
@@ -60,14 +56,19 @@ def policy(settings: DomainSettings) -> dict[str, Any]:
 
 
 def changes(api: Api, settings: DomainSettings) -> list[Change]:
-    """The policy and its indices. Raises DomainSetupError."""
-    wanted = policy(settings)
-    identity = name(settings.index_prefix)
+    """The policies and their indices. Raises DomainSetupError."""
+    return [change for family in families(settings) if family.retention is not None for change in _of(api, family)]
+
+
+def _of(api: Api, family: Family) -> list[Change]:
+    wanted = policy(family)
+    identity = family.name
     path = f"{_POLICIES}/{identity}"
     try:
         answer = read(api, path, plugin=True)
     except NotOfferedError as error:
-        lost = f": RETENTION_DAYS={settings.retention_days} deletes nothing here" if settings.retention_days else ""
+        variable = "RETENTION_DAYS" if family.kind == TRAIL else "CONFIG_RETENTION_DAYS"
+        lost = f": {variable}={family.retention} deletes nothing here" if family.retention else ""
         return [Change(_KIND, identity, "leave out", f"this engine has no index state management{lost} ({error})")]
     found = None if answer is None else {"policy": answer.get("policy", {})}
     if answer is not None and found is not None:
@@ -80,7 +81,7 @@ def changes(api: Api, settings: DomainSettings) -> list[Change]:
     differing = differences(_normal(found["policy"]), _normal(wanted["policy"])) if found else ()
     change = compared(_KIND, identity, found, wanted, Request("PUT", path, wanted), differing)
     current = answer.get("_seq_no") if answer and change.action == "unchanged" else None
-    return [change, *_attachment(api, settings, current)]
+    return [change, *_attachment(api, family, current)]
 
 
 def _normal(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,17 +109,17 @@ def _rival(api: Api, identity: str, ours: Mapping[str, Any]) -> str:
     return ""
 
 
-def _attachment(api: Api, settings: DomainSettings, current: int | None) -> list[Change]:
+def _attachment(api: Api, family: Family, current: int | None) -> list[Change]:
     """A policy is attached by itself only to indices that are made after it, and they keep the version that they got.
 
     `current` is the version that is there to stay; None where it is about to change. An index takes a new version when its
     job runs next, minutes later: until then it is asked again, which does no harm.
     """
-    kind, identity = "ISM policy of indices", name(settings.index_prefix)
-    ours, _ = indices(api, settings.index_prefix)
+    kind, identity = "ISM policy of indices", family.name
+    ours, _ = indices(api, family)
     if not ours:
         return []
-    answer = read(api, f"/_plugins/_ism/explain/{identity}-2*", plugin=True) or {}
+    answer = read(api, f"/_plugins/_ism/explain/{family.pattern}", plugin=True) or {}
     without, older, others = [], [], []
     for index in ours:
         has = answer.get(index) or {}
@@ -134,8 +135,8 @@ def _attachment(api: Api, settings: DomainSettings, current: int | None) -> list
     if asked:
         requests = [Request("POST", f"/_plugins/_ism/{verb}/{some}", {"policy_id": identity}) for verb, some in asked]
         differing = tuple(f"{index}.policy_id" for index in sorted(without + older))
-        found.append(Change(kind, f"{identity}-2*", "update", "", differing, requests=tuple(requests)))
+        found.append(Change(kind, family.pattern, "update", "", differing, requests=tuple(requests)))
     else:
-        found.append(Change(kind, f"{identity}-2*", "unchanged"))
+        found.append(Change(kind, family.pattern, "unchanged"))
     reason = "it has another ISM policy, which somebody attached on purpose: left alone"
     return found + [Change(kind, index, "leave out", reason) for index in others]

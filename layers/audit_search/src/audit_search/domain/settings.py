@@ -20,8 +20,8 @@ FIT = "fit"
 class DomainSettings:
     """What the domain is to hold, and who may do what there.
 
-    `replicas` is None where they follow the number of data nodes. Callers are ARNs of IAM roles (or users), or names of
-    backend roles, such as the groups of a SAML directory.
+    With `config` it also holds AWS Config's documents. `replicas` is None where they follow the number of data nodes. Callers
+    are ARNs of IAM roles (or users), or names of backend roles, such as the groups of a SAML directory.
     """
 
     endpoint: str
@@ -32,11 +32,14 @@ class DomainSettings:
     index_prefix: str
     daily: bool
     retention_days: int
+    config: bool
+    config_retention_days: int
     lean: bool
     refresh_interval: str
     shards: int
     replicas: int | None
     writer_role_arns: tuple[str, ...]
+    config_writer_role_arns: tuple[str, ...]
     admin_role_arns: tuple[str, ...]
     analyst_role_arns: tuple[str, ...]
     domain_admin_role_arn: str
@@ -53,11 +56,14 @@ class DomainSettings:
         settings = cls(
             **read.engine(),
             daily=read.daily(),
+            config=read.choice("AWS_CONFIG", ("false", "true")) == "true",
+            config_retention_days=read.integer("CONFIG_RETENTION_DAYS", 0, 0, 36_500),
             lean=read.choice("DOCUMENT_SHAPE", ("full", "lean")) == "lean",
             refresh_interval=read.checked("REFRESH_INTERVAL", _interval, default="10s"),
             shards=read.integer("SHARDS", 1, 1, 100),
             replicas=_replicas(read, environ),
             writer_role_arns=_callers(read, "WRITER_ROLE_ARNS"),
+            config_writer_role_arns=_callers(read, "CONFIG_WRITER_ROLE_ARNS"),
             admin_role_arns=_callers(read, "ADMIN_ROLE_ARNS"),
             analyst_role_arns=_callers(read, "ANALYST_ROLE_ARNS"),
             domain_admin_role_arn=read.checked("DOMAIN_ADMIN_ROLE_ARN", _role),
