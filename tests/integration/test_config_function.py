@@ -18,9 +18,11 @@ from generate import CONFIG, CONFIG_BUCKET, INSTANCE, config_objects, sample_obj
 
 from audit_search import index_template
 from audit_search.aws_config.history import History
+from audit_search.bulk import Retries
 from audit_search.errors import ReturnedError
 from tests.support.aws import TRAIL, Aws, Front, Stored, failures, s3_event, sqs_event
 from tests.support.engines import TestEngine
+from tests.support.fault_proxy import Answer, Fault, FaultProxy, Pass, RejectItems, ResetAfter, ResetBefore
 from tests.support.function import Function, make_config_function, make_function
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "config"
@@ -428,6 +430,54 @@ def test_nothing_is_written_before_the_templates_are_there(engine: TestEngine, f
     assert engine.indices() == []
     engine.install(*index_template.CONFIG)
     assert failures(function(sqs_event(change(item())))) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer.unavailable(),
+        Answer.throttled(),
+        ResetAfter(),
+        ResetBefore(),
+        RejectItems(),
+    ],
+    ids=["503", "429", "answer lost", "reset", "items refused for now"],
+)
+def test_whatever_the_engine_does_the_next_delivery_ends_right(engine: TestEngine, make: Make, fault: Fault) -> None:
+    """Each request of the first delivery in turn meets it for good: the message returns or is done; then all is there, once."""
+    items = [item(at=f"2026-11-20T0{hour}:00:00.000Z", configuration={"size": hour}) for hour in (1, 2, 3)]
+    event = sqs_event(*(change(one) for one in items))
+    for passing in range(4):
+        with FaultProxy(engine.endpoint) as proxy:
+            function = make(OPENSEARCH_ENDPOINT=proxy.endpoint)
+            function.retries = Retries(attempts=2, base=0.001, cap=0.002, timeout=20)
+            proxy.script(*[Pass()] * passing)
+            proxy.rule = lambda _request: fault
+            function(event)
+            accounted(function)
+            proxy.rule = lambda _request: Pass()
+            assert failures(function(event)) == []
+    told = family(engine, "config-history")
+    assert [one["cfg"].get("changeLines") for one in told] == [
+        None,
+        ["Configuration.Size  1 -> 2"],
+        ["Configuration.Size  2 -> 3"],
+    ]
+    assert [one["configuration"]["size"] for one in family(engine, "config-current")] == [3]
+
+
+def test_an_engine_that_is_down_returns_everything(engine: TestEngine, make: Make) -> None:
+    """Nothing is decided about what could not be asked; later everything is there."""
+    with FaultProxy(engine.endpoint) as proxy:
+        function = make(OPENSEARCH_ENDPOINT=proxy.endpoint)
+        function.retries = Retries(attempts=2, base=0.001, cap=0.002, timeout=5)
+        assert failures(function(sqs_event(change(item("first"))))) == []
+        proxy.down()
+        event = sqs_event(change(item("second")), {"messageType": "ScheduledNotification"}, "text of others")
+        assert failures(function(event)) == ["m0"]
+        proxy.up()
+        assert failures(function(event)) == []
+    assert {one["resourceId"] for one in family(engine, "config-current")} == {"first", "second"}
 
 
 def test_a_mistake_of_ours_returns_the_batch_and_shows_nothing(

@@ -1,0 +1,85 @@
+"""What the AWS Config function reports, what it hands on, and its settings."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from audit_search.accounting import Counts
+from audit_search.aws_config.reports import ConfigReport
+from audit_search.envelopes import MessageRef, ObjectRef
+from audit_search.errors import AccountingError, ObjectError, SettingsError
+from audit_search.handing_on import HandOverError, TrailQueue
+from audit_search.quarantine import Quarantine
+from audit_search.reports import ObjectReport
+from audit_search.settings import ConfigSettings
+from tests.support.aws import QUARANTINE, Aws
+
+LEAST = {
+    "OPENSEARCH_ENDPOINT": "https://search.example.com",
+    "ALLOWED_BUCKETS": "config-bucket",
+    "QUARANTINE_BUCKET": "quarantine-bucket",
+}
+
+
+def test_everything_has_an_outcome_or_the_invocation_fails(aws: Aws) -> None:
+    """Items, events and messages are counted apart, and each sum is checked."""
+    quarantine = Quarantine(aws.s3, QUARANTINE, "quarantine/")
+    report = ConfigReport(asked=1)
+    with pytest.raises(AccountingError, match="1 messages, but 0 have an outcome"):
+        report.check()
+    report.notifications["config"] += 1
+    report.close(ObjectReport(MessageRef("m1"), Counts(read=2, indexed=1, returned=1)), quarantine)
+    report.close_event(ObjectReport(MessageRef("m1"), Counts(read=1, duplicates=1)), quarantine)
+    report.check()
+    assert (report.counts.read, report.events.read) == (2, 1)
+    with pytest.raises(AccountingError, match="events of message m2: 2 records read, but 1 have an outcome"):
+        report.close_event(ObjectReport(MessageRef("m2"), Counts(read=2, indexed=1)), quarantine)
+
+
+def test_a_summary_that_is_left_is_no_quarantine() -> None:
+    """What is gone and summarised is counted on its own; anything else that no retry can read is in quarantine."""
+    gone, broken = (ObjectReport(ObjectRef("b", code), error=ObjectError(code, "x")) for code in ("gone", "truncated"))
+    gone.summarised = broken.summarised = True
+    report = ConfigReport(objects=[gone, broken, ObjectReport(ObjectRef("b", "fine"))])
+    assert (report.summaries, report.quarantined_objects, report.failed_objects) == (1, 1, 2)
+    assert report.quarantined == 1
+    assert (gone.outcome, gone.must_return) == ("failed", False)
+    summary = report.summary()
+    assert (summary["summaries"], summary["failed_objects"], summary["foreign_messages"]) == (1, 2, 0)
+
+
+def test_objects_are_handed_on_bucket_by_bucket(aws: Aws) -> None:
+    """As CloudTrail's own message names them, so many in each that it stays small."""
+    queue = aws.queue()
+    refs = [ObjectRef("one", f"key-{number}") for number in range(120)] + [ObjectRef("other", "key")]
+    TrailQueue(lambda: aws.sqs, queue.url).hand_on(refs)
+    bodies = [json.loads(record["body"]) for record in aws.poll(queue, 4)["Records"]]
+    assert sorted((body["s3Bucket"], len(body["s3ObjectKey"])) for body in bodies) == [
+        ("one", 20),
+        ("one", 50),
+        ("one", 50),
+        ("other", 1),
+    ]
+    sent = {(body["s3Bucket"], key) for body in bodies for key in body["s3ObjectKey"]}
+    assert sent == {(ref.bucket, ref.key) for ref in refs}
+
+
+def test_what_cannot_be_handed_on_says_why(aws: Aws) -> None:
+    """No queue is named, or it is not there: the message that named the objects has to return."""
+    refs = [ObjectRef("one", "key")]
+    with pytest.raises(HandOverError, match="TRAIL_QUEUE_URL does not say"):
+        TrailQueue(lambda: aws.sqs, "").hand_on(refs)
+    with pytest.raises(HandOverError, match=r"could not be handed on to .*nowhere"):
+        TrailQueue(lambda: aws.sqs, f"{aws.endpoint}/123456789012/nowhere").hand_on(refs)
+
+
+def test_settings_are_checked_together() -> None:
+    """Each problem has its line; the address of a queue has to be one, or nothing."""
+    settings = ConfigSettings.from_env(LEAST)
+    assert (settings.trail_queue_url, settings.quarantine_prefix, settings.retention_days) == ("", "quarantine/", 0)
+    with pytest.raises(SettingsError) as caught:
+        ConfigSettings.from_env({**LEAST, "TRAIL_QUEUE_URL": "arn:aws:sqs:eu-central-1:1:q", "ALLOWED_BUCKETS": ""})
+    assert len(caught.value.problems) == 2
+    assert any("TRAIL_QUEUE_URL" in problem and "URL of a queue" in problem for problem in caught.value.problems)
