@@ -95,13 +95,13 @@ def test_a_message_tells_its_changes_whenever_it_comes(world: World) -> None:
 def test_the_requests_do_not_grow_with_the_items(world: World) -> None:
     """A batch costs a handful of requests, however many items and resources it holds."""
     items = [version(f"vol-{number}", START + step * 1_000, f"s{step}") for number in range(60) for step in (0, 2)]
-    assert world.write(items).requests == 4
+    assert world.write(items).requests == 3
     late = [version(f"vol-{number}", START + 1_000, "s1") for number in range(60)]
     written = world.write(late)
     assert (written.requests, written.corrected) == (5, 60)
     assert world.write(late + items).requests == 2
     told = [version(f"vol-{number}", START + 9_000, "s9", diff=True) for number in range(60)]
-    assert world.write(told).requests == 4
+    assert world.write(told).requests == 3
     world.assert_settled(items + late + told)
 
 

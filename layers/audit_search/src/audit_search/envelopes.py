@@ -209,7 +209,7 @@ def _collect_text(text: object, message: Message, around: _Envelope = _NONE) -> 
         message.skipped.append(Skipped("CloudTrail validation message", _VALIDATION))
         return
     try:
-        payload = json.loads(text)
+        payload = _decoded(text)
     except (ValueError, RecursionError):
         if message.for_config:
             message.notifications.append(Notification(text, _text(around.sent) or "", topic=_text(around.topic) or ""))
@@ -220,6 +220,17 @@ def _collect_text(text: object, message: Message, around: _Envelope = _NONE) -> 
         )
         return
     _collect(payload, message, text, around)
+
+
+def _decoded(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError or RecursionError."""
+    try:
+        return _json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return json.loads(text)  # NaN, half a surrogate pair, a number out of range: the slower way takes them
+
+
+_json = msgspec.json.Decoder()
 
 
 def _collect(payload: Any, message: Message, text: str | None = None, around: _Envelope = _NONE) -> None:

@@ -76,7 +76,7 @@ def month(time: int) -> str:
 
 def instant(time: int) -> str:
     """A time in ms as ISO 8601."""
-    return f"{datetime.fromtimestamp(time // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time % 1000:03d}Z"
+    return f"{datetime.fromtimestamp(time // 1000, UTC).isoformat()[:19]}.{time % 1000:03d}Z"  # strftime takes ten times as long
 
 
 def history_index(prefix: str, time: int) -> str:

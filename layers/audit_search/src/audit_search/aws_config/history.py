@@ -7,9 +7,10 @@ them few requests for all its resources together:
 2. read what the differences need and is not in the batch, by id;
 3. write the new versions *tentatively*: with the external version 2r+1, r being the revision that was read. Who finds another
    writer's document there is refused, and is unsure of it;
-4. replace the timelines, r becomes r+1. Who was overtaken begins again;
+4. replace the timelines, r becomes r+1. Who was overtaken begins again. With them goes the latest state, its version being the
+   rank of the item, so that no order of writers matters to it;
 5. write *with authority*, as version 2(r+1): what was unsure, and the successors of new versions, whose predecessor is now
-   another one. With them goes the latest state, its version being the rank of the item.
+   another one. Where there is none of these, as in most batches, this is no request.
 
 What a writer wrote for an older revision can never replace what is of a newer one, since external versions only rise. A
 writer that ends between 4 and 5 leaves documents behind that name a predecessor which is no longer theirs: whoever brings
@@ -146,6 +147,7 @@ class _Resource:
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     fetched: dict[str, bool] = field(default_factory=dict)
     current: tuple[str, Arrival] | None = None
+    state: tuple[int, Cause | None] | None = None
     identities: dict[int, str] = field(default_factory=dict)
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -179,7 +181,7 @@ class _Resource:
             if after < len(timeline) and not timeline.told(after) and after not in fresh:
                 (self.rewrite if place in self.new else self.checks).add(after)
         self.checks -= self.rewrite
-        self.current = self._newest()
+        self.current, self.state = self._newest(), None
 
     def _newest(self) -> tuple[str, Arrival] | None:
         """The newest arrival, unless a later version is known: who brought that one writes the latest state."""
@@ -439,10 +441,10 @@ class _Write:
         return [resource for resource in resources if id(resource) not in returned and id(resource) not in refused]
 
     def _swap(self, resources: list[_Resource], again: list[_Resource]) -> list[_Resource]:
-        """Replace the timelines that change; who was overtaken begins again."""
+        """Replace the timelines that change, and write the latest states beside them; who was overtaken begins again."""
         index = f"{self._history.prefix}{TIMELINE}"
         changing = [resource for resource in resources if resource.fresh]
-        lines = []
+        lines: list[bytes] = []
         for resource in changing:
             timeline = resource.timeline
             target = {"_index": index, "_id": timeline_id(timeline.resource)}
@@ -451,8 +453,13 @@ class _Write:
             else:
                 action = {"index": {**target, "if_seq_no": timeline.seq_no, "if_primary_term": timeline.primary_term}}
             lines.append(line(action, timeline.source()))
+        stated = [(resource, *resource.current) for resource in resources if resource.current]
+        lines += [self._latest(*one) for one in stated]
+        outcomes = list(self._requests.write(lines))
+        for (resource, _, _), state in zip(stated, outcomes[len(changing) :], strict=True):
+            resource.state = state
         ready = [resource for resource in resources if not resource.fresh]
-        for resource, (outcome, cause) in zip(changing, self._requests.write(lines), strict=True):
+        for resource, (outcome, cause) in zip(changing, outcomes, strict=False):
             if outcome == INDEXED:
                 resource.timeline.revision += 1
                 ready.append(resource)
@@ -464,33 +471,33 @@ class _Write:
         return ready
 
     def _finish(self, resources: list[_Resource]) -> None:
-        """Write with authority what has to be, and the latest states; then every arrival has its outcome."""
+        """Write with authority what has to be; then every arrival has its outcome."""
         lines: list[bytes] = []
-        owners: list[tuple[_Resource, int | None]] = []
+        owners: list[tuple[_Resource, int]] = []
         for resource in resources:
             for place in sorted(resource.rewrite):
                 if text := self._line(resource, place, 2 * resource.timeline.revision, "external_gte"):
                     lines.append(text)
                     owners.append((resource, place))
-            if resource.current:
-                lines.append(self._latest(resource, *resource.current))
-                owners.append((resource, None))
             for place in resource.places:
                 self._outcomes[resource.identity(place)] = Outcome("indexed" if place in resource.new else "duplicate")
             self._outcomes |= dict.fromkeys(resource.expired, Outcome("filtered"))
-        for owner, (outcome, cause) in zip(owners, self._requests.write(lines), strict=True):
-            resource, target = owner
-            if target is None:
-                written = resource.current[0] if resource.current else None
-            else:
-                written = resource.identity(target) if target in resource.places else None
-                self._written.corrected += outcome == INDEXED and written is None
-            if outcome == RETURNED:
-                self._settle([resource], Outcome("retry", cause))
-            elif outcome == REJECTED and written is None:
-                self._written.uncorrected += 1
-            elif outcome == REJECTED and written is not None:
-                self._outcomes[written] = Outcome("rejected", cause)
+        for (resource, place), (outcome, cause) in zip(owners, self._requests.write(lines), strict=True):
+            brought = resource.identity(place) if place in resource.places else None
+            self._written.corrected += outcome == INDEXED and brought is None
+            self._unwritten(resource, brought, outcome, cause)
+        for resource in resources:
+            if resource.current and resource.state:
+                self._unwritten(resource, resource.current[0], *resource.state)
+
+    def _unwritten(self, resource: _Resource, identity: str | None, outcome: int, cause: Cause | None) -> None:
+        """Note what could not be written: of an arrival, or of a version that was there before (None)."""
+        if outcome == RETURNED:
+            self._settle([resource], Outcome("retry", cause))
+        elif outcome == REJECTED and identity is None:
+            self._written.uncorrected += 1
+        elif outcome == REJECTED and identity is not None:
+            self._outcomes[identity] = Outcome("rejected", cause)
 
     def _line(self, resource: _Resource, place: int, version: int, kind: str) -> bytes | None:
         source = resource.document(place)

@@ -120,6 +120,7 @@ class _Run:
         self._size = 0
         self._sending: dict[Future[Written], list[_Row]] = {}
         self._now = pipeline.now()
+        self._received = int(self._now.timestamp() * 1000)
         kept_from = documents.retention_day(self._now, pipeline.retention_days)
         self._history = History(
             pipeline.engine,
@@ -164,7 +165,7 @@ class _Run:
         items, events = ObjectReport(source), ObjectReport(source)
         for notification in message.notifications:
             self._report.asked += 1
-            reading = read_message(notification, received=int(self._now.timestamp() * 1000))
+            reading = read_message(notification, received=self._received)
             self._report.notifications[_outcome(reading)] += 1
             self._read_notification(asked, notification, reading, items, events)
         if items.counts.read:
