@@ -17,6 +17,7 @@ from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException
 
 from audit_search import index_template
+from audit_search.documents import TRAIL
 from audit_search.errors import SettingsError
 from audit_search.opensearch import authentication, client
 from audit_search.settings import Settings
@@ -136,27 +137,28 @@ class Engine:
             return f"osmem {osmem_server.__version__}, an embedded engine that speaks OpenSearch's language"
         return f"OpenSearch {self.version}"
 
-    def prepare(self) -> str:
-        """Put the index template in place where it is absent or older, and say what was done. Raises DemoError."""
-        path = f"/_index_template/{self.alias}"
-        wanted = index_template.definition()
+    def prepare(self, family: str = TRAIL) -> str:
+        """Put the index template of a family in place where it is absent or older, and say what was done. Raises DemoError."""
+        name = index_template.name(self.prefix, family)
+        path = f"/_index_template/{name}"
+        wanted = index_template.definition(family)
         found = self._ask("GET", path, missing={"index_templates": []}).get("index_templates") or []
         done = "created"
         if found:
             theirs = found[0].get("index_template", {})
             if theirs.get("_meta", {}).get("managed_by") != wanted.get("_meta", {}).get("managed_by"):
                 raise DemoError(
-                    f"The engine has an index template {self.alias!r} that is not Audit Search's.",
+                    f"The engine has an index template {name!r} that is not Audit Search's.",
                     "Choose other names with INDEX_PREFIX=demo-",
                 )
             version = theirs.get("version", 0)
             if isinstance(version, int) and version >= wanted["version"]:
-                return f"index template {self.alias!r}, version {version}, was there already and is left as it is"
+                return f"index template {name!r}, version {version}, was there already and is left as it is"
             done = f"updated from version {version}"
         variant: dict[str, Any] = {"simple": True} if self.is_osmem else {}
         if not self.is_osmem and self._nodes() == 1:
             variant["replicas"] = 0  # a single node can never place a replica and would stay yellow
-        self._ask("PUT", path, index_template.body(self.prefix, **variant))
+        self._ask("PUT", path, index_template.body(self.prefix, family, **variant))
         notes = "".join(
             note
             for note, holds in (
@@ -165,7 +167,7 @@ class Engine:
             )
             if holds
         )
-        return f"index template {self.alias!r}, version {wanted['version']}, {done}{notes}"
+        return f"index template {name!r}, version {wanted['version']}, {done}{notes}"
 
     def _nodes(self) -> int:
         health = self._ask("GET", "/_cluster/health", missing={})
@@ -179,13 +181,15 @@ class Engine:
             return False
         return True
 
-    def refresh(self) -> None:
+    def refresh(self, family: str = TRAIL) -> None:
         """Make what was written findable now; engines do it by themselves only every few seconds."""
-        self._ask("POST", f"/{self.alias}/_refresh?ignore_unavailable=true&allow_no_indices=true", timeout=120)
+        name = index_template.name(self.prefix, family)
+        self._ask("POST", f"/{name}/_refresh?ignore_unavailable=true&allow_no_indices=true", timeout=120)
 
-    def search(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Search all events of this prefix; none when there is no index yet."""
-        answer = self._ask("POST", f"/{self.alias}/_search?ignore_unavailable=true&allow_no_indices=true", body, timeout=120)
+    def search(self, body: dict[str, Any], family: str = TRAIL) -> dict[str, Any]:
+        """Search all documents of a family of this prefix; none when there is no index yet."""
+        name = index_template.name(self.prefix, family)
+        answer = self._ask("POST", f"/{name}/_search?ignore_unavailable=true&allow_no_indices=true", body, timeout=120)
         return answer if isinstance(answer, dict) else {}
 
     def _ask(self, method: str, path: str, body: Any = None, *, missing: Any = None, timeout: float = 30) -> Any:

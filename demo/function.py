@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from audit_search.errors import ReturnedError, SettingsError
 from demo.options import DemoError
 from demo.storage import BUCKET, CREDENTIALS, QUARANTINE_BUCKET, REGION
 
-APP = Path(__file__).resolve().parents[1] / "functions" / "cloudtrail" / "app.py"
+FUNCTIONS = Path(__file__).resolve().parents[1] / "functions"
 ENDINGS = ("indexed", "duplicates", "filtered", "quarantined", "returned")
 """Where a record can end; their sum is what was read."""
 COUNTS = ("read", *ENDINGS, "skipped_objects", "failed_objects")
@@ -105,48 +105,68 @@ class Tally:
             raise DemoError(f"The counts do not add up: {self.counts['read']:,} read, but {parts}.", "Please report this.")
 
 
-class Function:
-    """`functions/cloudtrail/app.py`, invoked as Lambda does; its logs and metrics go into `log`, not to the terminal."""
+class Handler:
+    """One of the functions below `functions/`, called as Lambda does; its logs and metrics go into `log`, not to the terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
+        """`folder` is that of the function. Raises DemoError."""
         self.log = io.StringIO()
-        self.tally = Tally()
         # They only repeat what the function reports itself.
         for name in ("botocore", "boto3", "urllib3"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        spec = importlib.util.spec_from_file_location("cloudtrail_function", APP)
+        path = FUNCTIONS / folder / "app.py"
+        spec = importlib.util.spec_from_file_location(f"{folder}_function", path)
         if spec is None or spec.loader is None:
-            raise DemoError(f"{APP} is missing.", "Check out the whole project.")
+            raise DemoError(f"{path} is missing.", "Check out the whole project.")
         self._app = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self._app)
+
+    def __call__(self, event: dict[str, Any]) -> tuple[Any, str, list[dict[str, Any]]]:
+        """The answer, why the event has to be delivered again, and the lines that were logged. Raises DemoError."""
+        start = self.log.tell()
+        answer, reason = None, ""
+        try:
+            with contextlib.redirect_stdout(self.log):
+                answer = self._app.lambda_handler(event, _Context())
+        except ReturnedError as error:
+            reason = str(error)
+        except SettingsError as error:
+            raise DemoError("The settings are not valid: " + "; ".join(error.problems) + ".") from error
+        return answer, reason, list(_lines(self.log.getvalue()[start:]))
+
+
+class Function:
+    """The CloudTrail function and the sum of what it reports."""
+
+    def __init__(self) -> None:
+        """Raises DemoError."""
+        self._handler = Handler("cloudtrail")
+        self.tally = Tally()
+
+    @property
+    def log(self) -> io.StringIO:
+        """What it logged."""
+        return self._handler.log
 
     def invoke(self, event: dict[str, Any]) -> str:
         """Run the handler once and add what it reports to the tally.
 
         Gives the reason when the event has to be delivered again, an empty text otherwise. Raises DemoError.
         """
-        start = self.log.tell()
-        summary: Mapping[str, int] | None = None
-        reason = ""
-        try:
-            with contextlib.redirect_stdout(self.log):
-                summary = self._app.lambda_handler(event, _Context())
-        except ReturnedError as error:
-            reason = str(error)
+        summary, reason, lines = self._handler(event)
+        if reason:
             self.tally.returned.append(reason)
-        except SettingsError as error:
-            raise DemoError("The settings are not valid: " + "; ".join(error.problems) + ".") from error
-        self._add(self.log.getvalue()[start:], summary)
+        self._add(lines, summary)
         return reason
 
-    def _add(self, log: str, summary: Mapping[str, int] | None) -> None:
+    def _add(self, lines: Sequence[dict[str, Any]], summary: Mapping[str, int] | None) -> None:
         """Counts come from the handler's answer; where it raised instead, from the line that it logs for each object."""
         tally, logged = self.tally, Counter[str]()
-        for line in _lines(log):
-            if line["message"] == "skipped":
+        for line in lines:
+            if line.get("message") == "skipped":
                 logged["skipped_objects"] += 1
                 tally.skipped.append((str(line["what"]).removeprefix(f"s3://{BUCKET}/"), str(line["reason"])))
-            elif line["message"] == "object":
+            elif line.get("message") == "object":
                 logged.update({name: int(line[name]) for name in ("read", *ENDINGS)})
                 if "error" in line:
                     logged["failed_objects"] += 1
@@ -160,7 +180,7 @@ def _lines(log: str) -> Iterator[dict[str, Any]]:
             line = json.loads(text)
         except ValueError:
             continue
-        if isinstance(line, dict) and isinstance(line.get("message"), str):
+        if isinstance(line, dict) and (isinstance(line.get("message"), str) or "_aws" in line):
             yield line
 
 

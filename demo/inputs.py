@@ -36,7 +36,7 @@ class InputObject:
 
 def samples() -> list[InputObject]:
     """The committed sample objects, with the keys that CloudTrail gave them."""
-    found = _below(SAMPLES, SAMPLES)
+    found = [InputObject(key, path, path.stat().st_size) for key, path in _below(SAMPLES, SAMPLES, (".gz",))]
     if not found:
         raise DemoError("The sample objects in events/objects are missing.", "Make them with: python events/generate.py")
     return found
@@ -45,53 +45,61 @@ def samples() -> list[InputObject]:
 def users_files(wanted: str, called_from: str = "") -> list[InputObject]:
     """The user's own objects: a file, a folder (searched below) or a pattern, relative to where they are.
 
-    `make -C` changes the working directory; `called_from` is where the user was. Raises DemoError when nothing matches.
+    Raises DemoError when nothing matches.
+    """
+    return [InputObject(key, path, path.stat().st_size) for key, path in matching("FILES", wanted, called_from, (".gz",))]
+
+
+def matching(variable: str, wanted: str, called_from: str, endings: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Files with one of these endings, each with its key, as a variable names them. Raises DemoError when nothing matches.
+
+    `make -C` changes the working directory; `called_from` is where the user was.
     """
     pattern = os.path.expanduser(wanted)
     bases = [Path.cwd()]
     if called_from and Path(called_from) != bases[0]:
         bases.append(Path(called_from))
     for base in bases:
-        found = _matching(str(base / pattern))
+        found = _matching(variable, str(base / pattern), endings)
         if found:
             return found
     places = " or ".join(str(base) for base in bases)
     looked = "" if os.path.isabs(pattern) else f" in {places}"
+    which = " or ".join(f"*{ending}" for ending in endings)
     raise DemoError(
-        f"FILES={wanted} matches no *.gz file{looked}.",
-        "Give a folder (searched below), a file, or a quoted pattern such as FILES='logs/**/*.json.gz'.",
+        f"{variable}={wanted} matches no {which} file{looked}.",
+        f"Give a folder (searched below), a file, or a quoted pattern such as {variable}='logs/**/*{endings[0]}'.",
     )
 
 
-def _matching(pattern: str) -> list[InputObject]:
+def _matching(variable: str, pattern: str, endings: tuple[str, ...]) -> list[tuple[str, Path]]:
     try:
         path = Path(pattern)
         if path.is_dir():
-            return _below(path, path)
+            return _below(path, path, endings)
         if path.is_file():
-            return [_object(path, path.parent)]  # named outright: taken whatever its name ends in
+            return [(_key(path, path.parent), path)]  # named outright: taken whatever its name ends in
         base = _fixed_part(pattern)
-        found: dict[Path, InputObject] = {}
+        found: dict[Path, str] = {}
         for match in map(Path, sorted(glob.glob(pattern, recursive=True))):
-            under = _below(match, base) if match.is_dir() else [_object(match, base)] if _is_input(match) else []
-            found.update((entry.path, entry) for entry in under)
-        return list(found.values())
+            one = [(_key(match, base), match)] if _is_input(match, endings) else []
+            found.update((each, key) for key, each in (_below(match, base, endings) if match.is_dir() else one))
+        return [(key, path) for path, key in found.items()]
     except OSError as error:
-        raise DemoError(f"{error.filename or pattern} cannot be read: {error.strerror}.", "Check FILES.") from error
+        raise DemoError(f"{error.filename or pattern} cannot be read: {error.strerror}.", f"Check {variable}.") from error
 
 
-def _below(folder: Path, base: Path) -> list[InputObject]:
-    return [_object(path, base) for path in sorted(folder.rglob("*.gz")) if _is_input(path)]
+def _below(folder: Path, base: Path, endings: tuple[str, ...]) -> list[tuple[str, Path]]:
+    return [(_key(path, base), path) for path in sorted(folder.rglob("*")) if _is_input(path, endings)]
 
 
-def _is_input(path: Path) -> bool:
-    return path.name.endswith(".gz") and path.is_file()
+def _is_input(path: Path, endings: tuple[str, ...]) -> bool:
+    return path.name.endswith(endings) and path.is_file()
 
 
-def _object(path: Path, base: Path) -> InputObject:
+def _key(path: Path, base: Path) -> str:
     # A file name may be any bytes, a key is UTF-8.
-    key = os.fsencode(path.relative_to(base).as_posix()).decode("utf-8", "replace")
-    return InputObject(key, path, path.stat().st_size)
+    return os.fsencode(path.relative_to(base).as_posix()).decode("utf-8", "replace")
 
 
 def _fixed_part(pattern: str) -> Path:

@@ -17,13 +17,24 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """KEEP, OUTPUT, FILES and OPENSEARCH_ENDPOINT; `called_from` is where `make` was called, or an empty text."""
+    """KEEP, OUTPUT, FILES, CONFIG_FILES and OPENSEARCH_ENDPOINT; `called_from` is where `make` was called, or an empty text."""
 
     keep: bool
     json: bool
     files: str
+    config_files: str
     endpoint: str
     called_from: str
+
+    @property
+    def trail(self) -> bool:
+        """Whether CloudTrail is shown: with files for AWS Config alone it is not."""
+        return bool(self.files) or not self.config_files
+
+    @property
+    def config(self) -> bool:
+        """Whether AWS Config is shown: with files for CloudTrail alone it is not."""
+        return bool(self.config_files) or not self.files
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Options:
@@ -32,6 +43,7 @@ class Options:
             keep=_yes(environ, "KEEP"),
             json=_choice(environ, "OUTPUT", ("text", "json")) == "json",
             files=environ.get("FILES", "").strip(),
+            config_files=environ.get("CONFIG_FILES", "").strip(),
             endpoint=environ.get("OPENSEARCH_ENDPOINT", "").strip(),
             called_from=environ.get("CALLED_FROM", "").strip(),
         )

@@ -11,17 +11,29 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from demo.options import DemoError, Options
 
 if TYPE_CHECKING:
+    from io import StringIO
+
+    from demo.config_inputs import ConfigInput
+    from demo.config_part import ConfigFunction
+    from demo.config_searches import ConfigAnswer
     from demo.engine import EmbeddedEngine, Engine
-    from demo.function import Function
+    from demo.function import Function, Tally
     from demo.inputs import InputObject
     from demo.report import Answer
     from demo.screen import Screen
     from demo.storage import LocalS3
+
+    class Logging(Protocol):
+        """A function with its log."""
+
+        @property
+        def log(self) -> StringIO: ...
+
 
 _MANY_BYTES = 15_000_000
 """Compressed bytes from which the embedded engine, which keeps everything in memory, is the wrong one (~100,000 events)."""
@@ -39,7 +51,7 @@ def main() -> int:
     """Run the demo as the environment says. Gives the exit code: 0, 1 after an error; 128 + the signal when stopped."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    function_log: list[Function] = []
+    function_log: list[Logging] = []
     try:
         running = ExitStack()
         try:
@@ -62,19 +74,22 @@ def main() -> int:
     return 0
 
 
-def _demo(options: Options, running: ExitStack, function_log: list[Function]) -> None:
+def _demo(options: Options, running: ExitStack, function_log: list[Logging]) -> None:
     # Imported here and below, after the first line is out: the whole takes a second.
     from demo import inputs
     from demo.screen import Screen
 
-    objects = inputs.users_files(options.files, options.called_from) if options.files else inputs.samples()
+    objects: list[InputObject] = []
+    if options.trail:
+        objects = inputs.users_files(options.files, options.called_from) if options.files else inputs.samples()
+    given, refused = _config_inputs(options)
     screen = Screen(sys.stderr if options.json else sys.stdout)
-    _announce(screen, options, objects)
+    _announce(screen, options, objects, given)
 
     s3, engine, embedded = _start(options, running)
     screen.line(f"Engine: {engine.name}, at {engine.endpoint}; {engine.prepare()}.")
 
-    from demo import report
+    from demo import config_part, config_report, report
     from demo.function import Function
 
     function = Function()
@@ -87,35 +102,105 @@ def _demo(options: Options, running: ExitStack, function_log: list[Function]) ->
     quarantined = sorted(s3.quarantined(), key=lambda entry: (entry.key, entry.position or 0))
     answers: list[Answer] = []
     gone = bool(tally.returned) and not engine.answers()
-    if not gone:
+    if not gone and options.trail:
         answers = _search(engine, inputs.most_frequent(instances) if options.files else inputs.SAMPLE_INSTANCE)
+    config: ConfigFunction | None = None
+    told: list[ConfigAnswer] = []
+    if options.config and not gone:
+        config_part.prepare(engine)
+        config = config_part.ConfigFunction(s3, given)
+        function_log.append(config)
+        config.tally.refused += refused
+        config.tally.counts["refused_files"] = len(refused)
+        gone = not _feed_config(engine, config, given)
+        config.tally.check()
+        if not gone:
+            config.hand_over(function)
+            told = config_part.ask(engine, samples=not options.config_files)
+    documents = config_part.documents(engine) if config and not gone else {}
 
     if options.json:
-        kept = {"endpoint": engine.endpoint, "pid": embedded.pid} if options.keep and embedded else {}
-        print(report.as_json(tally, answers, kept), flush=True)
+        kept: dict[str, object] = {"endpoint": engine.endpoint, "pid": embedded.pid} if options.keep and embedded else {}
+        more = {"config": config_part.as_json(config.tally, told, documents)} if config else {}
+        print(report.as_json(tally, answers, more | kept), flush=True)
     else:
-        report.outcomes(screen, tally, sent, len(objects), engine.alias)
-        report.quarantine(screen, quarantined)
-        report.searched(screen, answers)
-    if gone:
-        raise DemoError(f"The engine at {engine.endpoint} stopped answering after {sent:,} of {len(objects):,} objects.")
-    if tally.returned:
-        raise DemoError(f"Not everything is done; in a deployment it would be tried again: {_one_line(tally.returned[0])}.")
-    if tally.failed:
-        screen.line()
-        screen.line("Some objects could not be read to their end.")
-        screen.query("What the function logged: ", _log_file(function_log))
+        if options.trail:
+            report.outcomes(screen, tally, sent, len(objects), engine.alias)
+            report.quarantine(screen, quarantined)
+            report.searched(screen, answers)
+        if config:
+            kept_files = {entry.file for entry in quarantined}
+            new = [entry for entry in s3.quarantined() if entry.file not in kept_files]
+            config_report.outcomes(screen, config.tally, documents)
+            report.quarantine(screen, sorted(new, key=lambda entry: (entry.key, entry.position or 0)))
+            config_report.searched(screen, told)
+    _end(tally, config, engine, screen, function_log, sent=sent, given=len(objects), gone=gone)
     _farewell(screen, options, engine, embedded, running)
 
 
-def _announce(screen: Screen, options: Options, objects: Sequence[InputObject]) -> None:
+def _end(
+    tally: Tally,
+    config: ConfigFunction | None,
+    engine: Engine,
+    screen: Screen,
+    function_log: Sequence[Logging],
+    *,
+    sent: int,
+    given: int,
+    gone: bool,
+) -> None:
+    """Raise DemoError where something is not done, and say where there is more to read."""
+    if gone:
+        raise DemoError(f"The engine at {engine.endpoint} stopped answering after {sent:,} of {given:,} objects.")
+    returned = tally.returned + (config.tally.returned if config else [])
+    if returned:
+        raise DemoError(f"Not everything is done; in a deployment it would be tried again: {_one_line(returned[0])}.")
+    if tally.failed or (config and config.tally.failed):
+        screen.line()
+        screen.line("Some objects could not be read to their end.")
+        screen.query("What the function logged: ", _log_file(function_log))
+
+
+def _config_inputs(options: Options) -> tuple[list[ConfigInput], list[tuple[str, str]]]:
+    """What AWS Config's function is given, and the files that are nothing for it."""
+    from demo import config_inputs
+
+    if not options.config:
+        return [], []
+    if options.config_files:
+        return config_inputs.users_files(options.config_files, options.called_from)
+    return config_inputs.samples(), []
+
+
+def _feed_config(engine: Engine, config: ConfigFunction, inputs: Sequence[ConfigInput]) -> bool:
+    """Deliver everything, while the engine is there; whether it is."""
+    from demo.config_part import batches
+    from demo.screen import progress
+
+    with progress() as bar:
+        task = bar.add_task("AWS Config", total=len(inputs))
+        for batch in batches(inputs):
+            if not config.deliver(batch) and not engine.answers():
+                return False
+            bar.advance(task, len(batch))
+    return True
+
+
+def _announce(screen: Screen, options: Options, objects: Sequence[InputObject], given: Sequence[ConfigInput]) -> None:
+    from demo.config_inputs import count
     from demo.inputs import total_size
 
-    what = f"{len(objects):,} of your CloudTrail objects" if options.files else f"{len(objects):,} sample CloudTrail objects"
+    parts = []
+    if options.trail:
+        parts.append(f"{len(objects):,} {'of your' if options.files else 'sample'} CloudTrail objects")
+    if options.config:
+        parts.append(f"{'your ' if options.config_files else ''}{count(given)} of AWS Config")
     where = f"the engine at {options.endpoint}" if options.endpoint else "an embedded engine in memory"
+    handlers = "Lambda handlers run and index" if options.trail and options.config else "Lambda handler runs and indexes"
+    number = {(True, True): "eight", (True, False): "five"}.get((options.trail, options.config), "three")
     screen.line(
-        f"Audit Search demo: {what} go into a local S3; the Lambda handler runs on S3's notifications and indexes into "
-        f"{where}, which then answers five questions." + ("" if options.endpoint else " Nothing leaves this machine.")
+        f"Audit Search demo: {' and '.join(parts)} come as AWS would send them; the {handlers} into "
+        f"{where}, which then answers {number} questions." + ("" if options.endpoint else " Nothing leaves this machine.")
     )
     if not options.endpoint and total_size(objects) > _MANY_BYTES:
         _say(
@@ -190,7 +275,7 @@ def _farewell(screen: Screen, options: Options, engine: Engine, embedded: Embedd
         screen.query("Stop it with:  ", f"kill {embedded.pid}")
     else:
         screen.line(
-            "The engine has been stopped and everything is gone. KEEP=1 leaves it running, FILES=… takes objects of yours."
+            "The engine has been stopped and everything is gone. KEEP=1 leaves it running, FILES=… and CONFIG_FILES=… take yours."
         )
 
 
@@ -222,12 +307,12 @@ def _one_line(text: str) -> str:
     return text if len(text) <= 400 else text[:400] + "…"
 
 
-def _logged(function_log: Sequence[Function], trouble: str = "") -> str:
+def _logged(function_log: Sequence[Logging], trouble: str = "") -> str:
     path = _log_file(function_log, trouble)
     return f" What the function logged: {path}" if path else ""
 
 
-def _log_file(function_log: Sequence[Function], trouble: str = "") -> str:
+def _log_file(function_log: Sequence[Logging], trouble: str = "") -> str:
     """Keep the function's log in a file and give its path; an empty text where there is nothing to keep."""
     text = "".join(function.log.getvalue() for function in function_log) + trouble
     if not text:

@@ -23,6 +23,7 @@ from demo.options import DemoError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
 
 REGION: Final = "eu-central-1"
 BUCKET = "example-trail-bucket"
@@ -37,6 +38,7 @@ class Put:
     key: str
     size: int
     etag: str
+    bucket: str = BUCKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,30 @@ class LocalS3:
             body = entry.path.read_bytes()
         except OSError as error:
             raise DemoError(f"{entry.path} cannot be read: {error.strerror}.", "Check FILES.") from error
-        answer = self._s3.put_object(Bucket=BUCKET, Key=entry.key, Body=body)
-        return Put(entry.key, len(body), answer["ETag"].strip('"'))
+        return self.put_body(BUCKET, entry.key, body)
+
+    def put_body(self, bucket: str, key: str, body: bytes) -> Put:
+        """Put bytes into a bucket."""
+        answer = self._s3.put_object(Bucket=bucket, Key=key, Body=body)
+        return Put(key, len(body), answer["ETag"].strip('"'), bucket)
+
+    def ensure_bucket(self, bucket: str) -> None:
+        """Make another bucket, where it is not there yet."""
+        if bucket in {one["Name"] for one in self._s3.list_buckets()["Buckets"]}:
+            return
+        self._s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+    def make_queue(self, name: str) -> str:
+        """Make a queue and give its URL."""
+        self._sqs: SQSClient = self._session.client("sqs", endpoint_url=self.endpoint)
+        return self._sqs.create_queue(QueueName=name)["QueueUrl"]
+
+    def received(self, url: str) -> Iterator[str]:
+        """The bodies of the messages in a queue, which is empty afterwards."""
+        while taken := self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in taken:
+                yield message["Body"]
+                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def keep_secret(self, secret: str) -> str:
         """Store a password in moto's Secrets Manager, where the function looks for it, and give its ARN."""
@@ -132,9 +156,9 @@ def _record(entry: Put) -> dict[str, Any]:
             "s3SchemaVersion": "1.0",
             "configurationId": "cloudtrail-objects",
             "bucket": {
-                "name": BUCKET,
+                "name": entry.bucket,
                 "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
-                "arn": f"arn:aws:s3:::{BUCKET}",
+                "arn": f"arn:aws:s3:::{entry.bucket}",
             },
             "object": {
                 "key": quote_plus(entry.key, safe="/"),

@@ -25,6 +25,7 @@ from audit_search import index_template
 
 ROOT = Path(__file__).parents[2]
 REAL_EVENTS = ROOT.parent / "shared" / "data" / "cloudtrail"
+REAL_CONFIG = ROOT.parent / "shared" / "data" / "config"
 ENDINGS = ("indexed", "duplicates", "filtered", "quarantined", "returned")
 SEARCHES = ["failed_calls", "console_sign_ins", "touched_instance", "free_text", "top_callers"]
 TIMEOUT = 240
@@ -32,7 +33,7 @@ TIMEOUT = 240
 
 def environment(temporary: Path, **settings: str) -> dict[str, str]:
     """The developer's environment without what concerns AWS or the demo, and a folder for what it leaves behind."""
-    ours = ("AWS_", "OPENSEARCH_", "INDEX_", "POWERTOOLS_", "KEEP", "FILES", "OUTPUT", "CALLED_FROM", "COLUMNS")
+    ours = ("AWS_", "OPENSEARCH_", "INDEX_", "POWERTOOLS_", "KEEP", "FILES", "CONFIG_FILES", "OUTPUT", "CALLED_FROM", "COLUMNS")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "TMPDIR": str(temporary), **settings}
 
@@ -90,6 +91,18 @@ def test_sample_objects_as_json(tmp_path: Path) -> None:
     assert [search["name"] for search in answer["searches"]] == SEARCHES
     assert all(search["hits"] > 0 for search in answer["searches"]), answer["searches"]
     assert INSTANCE in answer["searches"][2]["query"]
+    config = answer["config"]
+    assert config["read"] == sum(config[name] for name in ENDINGS)
+    assert (config["indexed"], config["duplicates"], config["quarantined"], config["returned"]) == (24, 62, 7, 0)
+    assert (config["foreign"], config["handed_on"], config["skipped"], config["refused_files"]) == (3, 2, 1, 0)
+    assert config["documents"] == {"history": 24, "current": 11, "events": config["events"]}
+    assert config["requests"] < config["read"]
+    assert [(search["name"], search["hits"]) for search in config["searches"]] == [
+        ("life", 7),
+        ("relationships", 4),
+        ("most_changed", 21),
+    ]
+    assert config["searches"][1]["until"] == "2026-11-12T16:14:05.410Z"
     assert not list(tmp_path.iterdir())
 
 
@@ -102,10 +115,12 @@ def test_sample_objects_for_a_person(tmp_path: Path) -> None:
     assert finished.stderr == ""
     text = finished.stdout
     assert text.startswith("Audit Search demo: ")
-    ended = {name: int(number.replace(",", "")) for name, number in re.findall(r"^(\w[\w ]*?) {2,}([\d,]+) ", text, re.MULTILINE)}
-    assert ended["records read"] == sum(ended[name] for name in ENDINGS) > 0
+    for part, read in zip(text.split("What AWS Config sent"), ("records read", "items read"), strict=True):
+        found = re.findall(r"^(\w[\w ]*?) {2,}([\d,]+) ", part, re.MULTILINE)
+        ended = {name: int(number.replace(",", "")) for name, number in found}
+        assert ended[read] == sum(ended[name] for name in ENDINGS) > 0
     assert text.count("not_an_object") == 2
-    assert len(re.findall(r"^\d\. .+\?$", text, re.MULTILINE)) == 5 == text.count("   query  ")
+    assert len(re.findall(r"^\d\. .+\?$", text, re.MULTILINE)) == 8 == text.count("   query  ")
     for answer in ("Client.UnauthorizedOperation", "Failed authentication", "ec2:TerminateInstances", "not authorized to"):
         assert answer in text
     assert "\x1b" not in text
@@ -130,6 +145,76 @@ if REAL_EVENTS.is_dir():
             "failed_objects": 0,
         }
         assert all(search["hits"] > 0 for search in answer["searches"]), answer["searches"]
+
+
+if REAL_CONFIG.is_dir():
+
+    def test_real_messages_and_items(tmp_path: Path) -> None:
+        """Of 31 messages, seven objects and 25 bare items nothing is quarantined; what they name and is not here is told."""
+        finished = demo(tmp_path, OUTPUT="json", CONFIG_FILES=str(REAL_CONFIG))
+        assert finished.returncode == 0, finished.stderr
+        config = the_json(finished)["config"]
+        assert config["read"] == sum(config[name] for name in ENDINGS) > 100
+        assert (config["quarantined"], config["returned"], config["refused_files"]) == (0, 0, 0)
+        assert config["indexed"] == config["documents"]["history"] > 40
+        assert config["only_summaries"] == 1
+        assert all(search["hits"] > 0 for search in config["searches"])
+
+
+def test_ones_own_messages_objects_and_items(tmp_path: Path) -> None:
+    """Whatever of AWS Config lies in a folder comes in as what it is; what is none of it is named, and nothing is skipped."""
+    item = {
+        "configurationItemVersion": "1.3",
+        "configurationItemCaptureTime": "2026-11-20T10:00:00.000Z",
+        "configurationStateId": 1,
+        "accountId": "123456789012",
+        "configurationItemStatus": "OK",
+        "resourceType": "AWS::EC2::Volume",
+        "resourceId": "vol-1",
+        "awsRegion": "eu-central-1",
+        "configuration": '{"size":8}',
+    }
+    message = {"messageType": "ConfigurationItemChangeNotification", "notificationCreationTime": "2026-11-20T10:00:01Z"}
+    files = {
+        "bare.json": item,
+        "list.json": [item | {"resourceId": "vol-2"}, item | {"resourceId": "vol-3"}],
+        "answer.json": {"baseConfigurationItems": [item | {"resourceId": "vol-4"}]},
+        "message.json": message | {"configurationItem": item | {"resourceId": "vol-5"}, "configurationItemDiff": None},
+        "sns.json": {
+            "Type": "Notification",
+            "TopicArn": "arn:aws:sns:eu-central-1:123456789012:config",
+            "Message": json.dumps(message | {"configurationItem": item | {"resourceId": "vol-6"}, "configurationItemDiff": None}),
+        },
+        "bridge.json": {
+            "detail-type": "Config Configuration Item Change",
+            "source": "aws.config",
+            "detail": message | {"configurationItem": item | {"resourceId": "vol-7"}, "configurationItemDiff": None},
+        },
+        "event.json": {
+            "Records": [
+                {"messageId": "m", "body": json.dumps(message | {"configurationItem": item | {"resourceId": "vol-8"}})},
+            ]
+        },
+        "foreign.json": {"AlarmName": "x"},
+        "words.json": ["a", "b"],
+        "trail.json": {"Records": [{"eventVersion": "1.11"}]},
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "broken.json").write_text("{")
+    inner = {"fileVersion": "1.0", "configurationItems": [item | {"resourceId": "vol-9"}]}
+    (tmp_path / "history.json.gz").write_bytes(gzip.compress(json.dumps(inner).encode()))
+    (tmp_path / "truncated.json.gz").write_bytes(gzip.compress(b"{}")[:-9])
+    (tmp_path / "notes.txt").write_text("not read")
+    finished = demo(tmp_path, OUTPUT="json", CONFIG_FILES=str(tmp_path))
+    assert finished.returncode == 0, finished.stderr
+    config = the_json(finished)["config"]
+    assert (config["read"], config["indexed"], config["foreign"]) == (9, 9, 1)
+    assert (config["refused_files"], config["failed_objects"]) == (3, 1)
+    assert config["documents"]["current"] == 9
+    shown = demo(tmp_path, CONFIG_FILES=str(tmp_path / "*.json"))
+    for reason in ("it is not JSON", "a list of something else", "give it to FILES"):
+        assert reason in " ".join(shown.stdout.split()), reason
 
 
 def test_a_kept_engine_serves_as_the_users_own(tmp_path: Path) -> None:
@@ -170,6 +255,7 @@ def test_broken_objects_and_hostile_text(tmp_path: Path) -> None:
     ("settings", "expected"),
     [
         ({"FILES": "no/such/folder/*.json.gz"}, "matches no *.gz file"),
+        ({"CONFIG_FILES": "no/such/folder"}, "CONFIG_FILES=no/such/folder matches no *.json or *.gz file"),
         ({"KEEP": "perhaps"}, "KEEP is 'perhaps'"),
         ({"OPENSEARCH_ENDPOINT": "localhost:9200"}, "must be a URL"),
         ({"OPENSEARCH_ENDPOINT": "http://127.0.0.1:9"}, "No engine answers at http://127.0.0.1:9 (connection refused)"),
