@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks.generate import key, records, repeated, write_object
 
 ROOT = Path(__file__).resolve().parents[1]
+MODULES = os.pathsep.join((str(ROOT), str(ROOT / "layers/audit_search/src")))
 SAMPLES = ROOT.parent / "shared" / "data" / "cloudtrail"
 SMALL, SMALL_RECORDS, BATCH = 2_000, 30, 10
 PACKAGES = ("msgspec", "isal", "opensearch-py", "requests-aws4auth", "boto3", "aws-lambda-powertools", "pysimdjson")
@@ -39,13 +40,14 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def servers(folder: Path) -> Iterator[tuple[str, str]]:
-    """The loopback S3 and the sink; gives their addresses."""
+def servers(folder: Path, *, keep: bool = False) -> Iterator[tuple[str, str]]:
+    """The loopback S3 and the sink, or with `keep` the engine that keeps documents; gives their addresses."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.servers", str(folder)],
+        [sys.executable, "-m", "benchmarks.servers", str(folder), *(["--keep"] if keep else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": MODULES},
         text=True,
     )
     assert process.stdout is not None
@@ -56,11 +58,11 @@ def servers(folder: Path) -> Iterator[tuple[str, str]]:
         process.communicate("")
 
 
-def run(plan: dict[str, Any], s3: str, sink: str) -> Figures:
-    """One fresh process; its figures, and what arrived at the sink."""
+def run(plan: dict[str, Any], s3: str, sink: str, program: str = "benchmarks.subject") -> Figures:
+    """One fresh process of a program; its figures, and what arrived at the sink."""
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers/audit_search/src"))),
+        "PYTHONPATH": MODULES,
         "AWS_ENDPOINT_URL": s3,
         "AWS_ACCESS_KEY_ID": "benchmark",
         "AWS_SECRET_ACCESS_KEY": "benchmark",
@@ -75,7 +77,7 @@ def run(plan: dict[str, Any], s3: str, sink: str) -> Figures:
     }
     counts(sink)
     answer = subprocess.run(
-        [sys.executable, "-m", "benchmarks.subject", json.dumps(plan)],
+        [sys.executable, "-m", program, json.dumps(plan)],
         env=environment,
         cwd=ROOT,
         capture_output=True,
@@ -131,8 +133,8 @@ def load(
     return [*lines, ""], found
 
 
-def machine() -> list[str]:
-    """What this was measured on."""
+def machine(packages: Sequence[str] = PACKAGES) -> list[str]:
+    """What this was measured on, with the versions of packages."""
     model = (
         next(
             (
@@ -145,7 +147,7 @@ def machine() -> list[str]:
         if Path("/proc/cpuinfo").exists()
         else platform.processor()
     )
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     computer = f"{model or platform.machine()}, {os.cpu_count()} processors, {platform.system()} {platform.release()}"
     return [f"{datetime.now(UTC):%Y-%m-%d}, {computer}, Python {platform.python_version()}. {versions}.", ""]
 

@@ -1,9 +1,11 @@
 """A loopback S3 and a sink that answers like `_bulk`, in a process of their own so that their work is not counted.
 
-    python -m benchmarks.servers FOLDER      prints the two ports as JSON and serves until stdin closes
+    python -m benchmarks.servers FOLDER          prints the two ports as JSON and serves until stdin closes
+    python -m benchmarks.servers FOLDER --keep   with an engine that keeps documents in the place of the sink
 
 The S3 serves the files of FOLDER by name as objects (`GET /bucket/<key>`); the sink takes any bulk request as all created
-and counts requests, documents and bytes, which `GET /_counts` tells.
+and counts requests, documents and bytes, which `GET /_counts` tells. The engine that keeps documents (see `store`) counts the
+same, by the kind of request, and forgets everything at `POST /_forget`.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ import socket
 import socketserver
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from isal import igzip
 
 from audit_search import index_template
+from benchmarks.store import Store
 
 _decompress: Callable[[bytes], bytes] = igzip.decompress
 _ITEM = b'{"create":{"status":201}}'
@@ -41,7 +46,10 @@ class _Handler(socketserver.StreamRequestHandler):
                 headers[name.lower()] = value.strip()
             size = int(headers.get("content-length", 0))
             body = self.rfile.read(size) if size else b""
-            self.answer(method, path.partition("?")[0], headers, body)
+            path, _, self.query = path.partition("?")
+            self.answer(method, path, headers, body)
+
+    query = ""
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         """Answer one request: the part in which the S3 and the sink differ, which each of them defines."""
@@ -89,17 +97,61 @@ class _Sink(_Handler):
         return self.send(b'{"took":1,"errors":false,"items":[' + b",".join([_ITEM] * documents) + b"]}", "application/json")
 
 
+class _Keeping(_Handler):
+    counts: ClassVar[Counter[str]] = Counter()
+    lock = threading.Lock()
+    store = Store()
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        plain = _decompress(body) if headers.get("content-encoding") == "gzip" else body
+        index, _, rest = path.strip("/").partition("/")
+        if path == "/_counts":
+            with self.lock:
+                answer = json.dumps(self.counts).encode()
+                self.counts.clear()
+            return self.send(answer, "application/json")
+        if path == "/_forget":
+            self.store.clear()
+            return self.send(b"{}", "application/json")
+        if index == "_index_template":
+            found = {"index_templates": [{"index_template": index_template.definition(rest)}]}
+            return self.send(json.dumps(found).encode(), "application/json")
+        kind = index if index.startswith("_") else rest.partition("/")[0] + ("-write" if method == "PUT" else "")
+        with self.lock:
+            self.counts.update({"requests": 1, kind: 1, "bytes_on_the_wire": len(body), "bytes": len(plain)})
+        status, found_ = self._carried_out(kind, index, unquote(rest.partition("/")[2]), plain)
+        return self.send(found_, "application/json", status=f"{status} {HTTPStatus(status).phrase}")
+
+    def _carried_out(self, kind: str, index: str, identity: str, body: bytes) -> tuple[int, bytes]:
+        if kind == "_bulk":
+            self._count(body.count(b"\n") // 2)
+            return 200, self.store.bulk(body)
+        if kind == "_mget":
+            return 200, self.store.mget(body)
+        if kind == "_search":
+            return 200, self.store.search(unquote(index), json.loads(body))
+        if kind == "_doc":
+            return self.store.get(index, identity)
+        self._count(1)
+        status = self.store.write(index, identity, dict(parse_qsl(self.query)), body)
+        return status, b'{"result":"created"}' if status < 400 else b'{"error":{"type":"version_conflict_engine_exception"}}'
+
+    def _count(self, documents: int) -> None:
+        with self.lock:
+            self.counts["documents"] += documents
+
+
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
 
 
-def main(folder: str) -> None:
+def main(folder: str, *, keep: bool = False) -> None:
     """Serve until stdin closes."""
     _S3.objects = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
     ports = []
-    for handler in (_S3, _Sink):
+    for handler in (_S3, _Keeping if keep else _Sink):
         server = _Server(("127.0.0.1", 0), handler)
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -109,4 +161,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], keep=sys.argv[2:] == ["--keep"])
