@@ -119,7 +119,7 @@ def test_sample_objects_for_a_person(tmp_path: Path) -> None:
         found = re.findall(r"^(\w[\w ]*?) {2,}([\d,]+) ", part, re.MULTILINE)
         ended = {name: int(number.replace(",", "")) for name, number in found}
         assert ended[read] == sum(ended[name] for name in ENDINGS) > 0
-    assert text.count("not_an_object") == 2
+    assert text.count("not_an_object") == 3
     assert len(re.findall(r"^\d\. .+\?$", text, re.MULTILINE)) == 8 == text.count("   query  ")
     for answer in ("Client.UnauthorizedOperation", "Failed authentication", "ec2:TerminateInstances", "not authorized to"):
         assert answer in text
