@@ -104,9 +104,8 @@ class Stack:
 
     def may(self, role: str, action: str, resource: str) -> bool:
         """Whether a deployed role may do something, as IAM evaluates its policies."""
-        account = self.outputs["CloudTrailQueueArn"].split(":")[4]
         answer = self.client("iam").simulate_principal_policy(
-            PolicySourceArn=f"arn:aws:iam::{account}:role/{self.physical(role)}", ActionNames=[action], ResourceArns=[resource]
+            PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{self.physical(role)}", ActionNames=[action], ResourceArns=[resource]
         )
         decision: str = answer["EvaluationResults"][0]["EvalDecision"]
         return decision == "allowed"
@@ -122,21 +121,21 @@ class Stack:
         bucket, prefix = self.outputs["QuarantineLocation"].removeprefix("s3://").split("/", 1)
         return [one["Key"] for one in self.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
 
-    def postponed(self) -> list[Postponed]:
-        """The messages that the function sent back to the queue so far."""
-        return self.aws.handles.of(self.outputs["CloudTrailQueueUrl"].rsplit("/", 1)[1])
+    def postponed(self, output: str = "CloudTrailQueueUrl") -> list[Postponed]:
+        """The messages that the function sent back to its queue so far."""
+        return self.aws.handles.of(self.outputs[output].rsplit("/", 1)[1])
 
-    def received(self) -> list[int]:
-        """How often each message was received that is in the queue; ministack tells without receiving it once more."""
-        url = f"{self.aws.url}/_ministack/sqs/messages?QueueUrl={quote(self.outputs['CloudTrailQueueUrl'], safe='')}"
+    def received(self, output: str = "CloudTrailQueueUrl") -> list[int]:
+        """How often each message was received that is in a queue; ministack tells without receiving it once more."""
+        url = f"{self.aws.url}/_ministack/sqs/messages?QueueUrl={quote(self.outputs[output], safe='')}"
         with urllib.request.urlopen(url, context=self.aws.certificate.trusting(), timeout=60) as answer:
             accounts = json.load(answer)["messages"]
         queues = [messages for regions in accounts.values() for queues in regions.values() for messages in queues.values()]
         return [message["ReceiveCount"] for messages in queues for message in messages]
 
-    def release(self) -> int:
-        """Have the messages that were sent back come again at once; gives how many."""
-        return self.aws.handles.release(self.outputs["CloudTrailQueueUrl"].rsplit("/", 1)[1])
+    def release(self, output: str = "CloudTrailQueueUrl") -> int:
+        """Have the messages that were sent back to a queue come again at once; gives how many."""
+        return self.aws.handles.release(self.outputs[output].rsplit("/", 1)[1])
 
     def documents(self, event_name: str) -> list[dict[str, Any]]:
         """The documents of one kind of event, at most 10,000."""
@@ -173,9 +172,11 @@ class Stack:
         wait_for(condition, lambda: f"{self.name}: {what}: it did not come to that\n{self.aws.log()}")
 
     def quiet(self) -> None:
-        """Wait until the queue is empty; nothing may have gone to the dead letter queue."""
-        self.wait_for(lambda: self.waiting() == 0, "an empty queue")
-        assert self.waiting("CloudTrailDeadLetterQueueUrl") == 0, self.aws.log()
+        """Wait until each queue is empty; nothing may have gone to a dead letter queue."""
+        for kind in ("Config", "CloudTrail"):  # in this order: the one function hands on to the other's queue
+            if f"{kind}QueueUrl" in self.outputs:
+                self.wait_for(lambda kind=kind: self.waiting(f"{kind}QueueUrl") == 0, "an empty queue")  # type: ignore[misc]
+                assert self.waiting(f"{kind}DeadLetterQueueUrl") == 0, self.aws.log()
 
 
 LIMIT = 300.0
@@ -209,6 +210,12 @@ class Deployer:
         """A new stack. Raises DeployError when it was rolled back."""
         stack = Stack(self.aws, name, engine, {"Architecture": ARCHITECTURE, **parameters}, region)
         self._change(stack, "CREATE", self.build, vary)
+        return stack
+
+    def create_plain(self, name: str, template: Path, parameters: Mapping[str, str], *, vary: Variation | None = None) -> Stack:
+        """A stack of a template without code. Raises DeployError when it was rolled back."""
+        stack = Stack(self.aws, name, "", dict(parameters))
+        self._change(stack, "CREATE", template, vary)
         return stack
 
     def update(
@@ -273,12 +280,13 @@ class Deployer:
         )
 
     def _change(self, stack: Stack, kind: str, build: Path, vary: Variation | None) -> None:
+        source = self._package(build, stack.region) if build.is_dir() else build
         client = stack.client("cloudformation")
         change = client.create_change_set(
             StackName=stack.name,
             ChangeSetName=f"change-{time.monotonic_ns()}",
             ChangeSetType=kind,
-            TemplateURL=self._upload(stack, self._template(self._package(build, stack.region), stack, vary)),
+            TemplateURL=self._upload(stack, self._template(source, stack, vary)),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in stack.parameters.items()],
         )["Id"]

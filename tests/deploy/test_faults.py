@@ -80,10 +80,10 @@ def test_many_objects_at_once_are_each_there_once(deploy: Deploy, domain: Amazon
     assert counts["RecordsFiltered"] == counts["RecordsQuarantined"] == counts["RecordsReturned"] == counts["ObjectsFailed"] == 0
 
 
-def counted(stack: Stack) -> Counter[str]:
-    """The sums of the function's metrics."""
+def counted(stack: Stack, function: str = "cloudtrail") -> Counter[str]:
+    """The sums of a function's metrics."""
     counts: Counter[str] = Counter()
-    for line in stack.log().splitlines():
+    for line in stack.log(function).splitlines():
         entry = json.loads(line) if line.startswith("{") else {}
         if "_aws" in entry:
             counts.update({name: int(values[0]) for name, values in entry.items() if isinstance(values, list)})

@@ -37,6 +37,16 @@ def test_what_is_not_allowed_is_not_there() -> None:
     assert (("a", "1"), ("b", "y")) not in wanted
 
 
+def test_factors_that_are_apart_need_not_meet() -> None:
+    """All other pairs are there, in fewer combinations."""
+    apart = {frozenset({"a", "d"})}
+    chosen = pairwise(FACTORS, anything, apart)
+    every = {pair for combination in all_of(FACTORS, anything) for pair in pairs_of(combination)}
+    missing = every - {pair for combination in chosen for pair in pairs_of(combination)}
+    assert {frozenset(name for name, _ in pair) for pair in missing} == apart
+    assert len(chosen) < len(pairwise(FACTORS, anything))
+
+
 def test_it_is_the_same_each_time() -> None:
     """A failure can be looked at again."""
     assert pairwise(FACTORS, anything) == pairwise(FACTORS, anything)
