@@ -2,8 +2,8 @@
 
 For each function: fresh processes on Lambda's Python that see only what `sam build` made and what the runtime brings, in turn
 with variants of the artefact; the time to import the function, and that of the first event and the one after it (one object
-of 30 records, from a loopback S3 to a sink, for the function that has that work); a whole cold start in AWS's own emulator;
-and what the import is made of. Writes `benchmarks/report-coldstart.md`.
+of 30 records from a loopback S3, one item of AWS Config, to a stand-in of the engine, for the functions that have that work);
+a whole cold start in AWS's own emulator; and what the import is made of. Writes `benchmarks/report-coldstart.md`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.generate import key, records, write_object
-from benchmarks.run import ROOT, machine, servers
+from benchmarks.generate_config import sqs_event as config_event
+from benchmarks.generate_config import stream
+from benchmarks.run import ROOT, forget, machine, servers
 from benchmarks.subject import sqs_event
 from tests.support.lambda_runtime import Artefact, Emulator, artefacts, environment
 
@@ -37,11 +39,11 @@ class Context:
     def get_remaining_time_in_millis(self):
         return 300_000
 out, sys.stdout = sys.stdout, open(os.devnull, "w")
-event = json.load(sys.stdin)
+event, other = json.load(sys.stdin)
 before = time.perf_counter()
 answer = app.lambda_handler(event, Context())
 first = time.perf_counter() - before
-app.lambda_handler(event, Context())
+app.lambda_handler(other, Context())
 second = time.perf_counter() - before - first
 peak = __import__("resource").getrusage(__import__("resource").RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"figures": {"import": imported - began, "first": first, "second": second, "rss": peak}, "answer": answer}), file=out)
@@ -65,13 +67,17 @@ DONE = """## What was done about it
 Figures = dict[str, float]
 
 
-def events(sink: str) -> dict[str, tuple[Any, Any]]:
-    """For each function an event and its answer. The set-up refuses its settings, when everything is imported, and says so."""
+def events(sink: str) -> dict[str, tuple[Any, Any, Any]]:
+    """For each function two events, and the answer to the first. The set-up refuses its settings, when everything is imported,
+    and says so."""
     create = {"RequestType": "Create", "ResponseURL": f"{sink}/answer", "ResourceProperties": {"OPENSEARCH_ENDPOINT": sink}}
+    item, other = ([text] for text in stream(3, 2, 1_000_000))
+    done: dict[str, Any] = {"batchItemFailures": []}
     return {
-        "CloudTrailFunction": (sqs_event(range(1)), {"batchItemFailures": []}),
-        "WatchFunction": ({}, {"digest_age_seconds": {"bucket": None}}),
-        "SetupFunction": (create, None),
+        "CloudTrailFunction": (sqs_event(range(1)), sqs_event(range(1)), done),
+        "ConfigFunction": (config_event(item, 0), config_event(other, 1), done),
+        "WatchFunction": ({}, {}, {"digest_age_seconds": {"bucket": None}}),
+        "SetupFunction": (create, create, None),
     }
 
 
@@ -80,9 +86,10 @@ def settings(s3: str, sink: str) -> dict[str, str]:
     return {"AWS_ENDPOINT_URL": s3, "OPENSEARCH_ENDPOINT": sink, "ALLOWED_BUCKETS": "bucket", "QUARANTINE_BUCKET": "quarantine"}
 
 
-def fresh(artefact: Artefact, python: Path, variables: Mapping[str, str], event: Any, answer: Any) -> Figures:
-    """One cold start in a process of its own. Ends the program where the answer is another one."""
-    result = run(artefact, python, variables, ["-c", PROGRAM], json.dumps(event))
+def fresh(artefact: Artefact, python: Path, variables: Mapping[str, str], both: tuple[Any, Any], answer: Any) -> Figures:
+    """One cold start in a process of its own, with an engine that is empty. Ends the program where the answer is another one."""
+    forget(variables["OPENSEARCH_ENDPOINT"])
+    result = run(artefact, python, variables, ["-c", PROGRAM], json.dumps(both))
     found = json.loads(result.stdout) if not result.returncode else {}
     if not found or found["answer"] != answer:
         sys.exit(f"{artefact.folder.name}: {result.stdout[-500:]}\n{result.stderr[-2_000:]}")
@@ -173,14 +180,15 @@ def sizes(every: Mapping[str, Path]) -> list[str]:
 
 def starts(name: str, every: Mapping[str, Path], python: Path, rounds: int, s3: str, sink: str) -> list[str]:
     """The table of one function's cold starts."""
-    event, answer = events(sink)[name]
+    event, other, answer = events(sink)[name]
     variables = settings(s3, sink)
     built = {title: artefacts(build)[name] for title, build in every.items() if name in artefacts(build)}
     found: dict[str, list[Figures]] = {title: [] for title in built}
     whole: list[float] = []
     for _ in range(rounds):
         for title, artefact in built.items():
-            found[title].append(fresh(artefact, python, variables, event, answer))
+            found[title].append(fresh(artefact, python, variables, (event, other), answer))
+        forget(sink)
         whole.append(emulated(built[BUILT], variables, event, answer))
     lines = [
         f"## {name}",
@@ -238,7 +246,7 @@ def main() -> None:
         objects.mkdir()
         write_object(objects / key(0).rpartition("/")[2], records(7, 30))
         python = options.python.absolute()
-        with servers(objects) as (s3, sink):
+        with servers(objects, keep=True) as (s3, sink):
             for function, artefact in artefacts(options.build).items():
                 lines += starts(function, every, python, options.rounds, s3, sink)
                 lines += breakdown(function, artefact, python, settings(s3, sink))

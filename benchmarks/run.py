@@ -98,6 +98,11 @@ def counts(sink: str) -> Figures:
         return found
 
 
+def forget(engine: str) -> None:
+    """Empty the engine that keeps documents."""
+    urllib.request.urlopen(urllib.request.Request(f"{engine}/_forget", method="POST")).close()
+
+
 def median(rounds: list[Figures], figure: str, scale: float = 1.0) -> str:
     """The median, with the lowest and the highest."""
     values = [one[figure] * scale for one in rounds]
