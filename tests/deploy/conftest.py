@@ -129,3 +129,11 @@ def of(domain: AmazonDomain, trail: Trail, **more: Any) -> dict[str, str]:
         "OpenSearchDomainArn": domain.arn,
         **more,
     }
+
+
+def with_password(aws: Ministack, domain: AmazonDomain) -> dict[str, str]:
+    """Parameters of a stack whose functions sign in with a password, as the domain then wants it."""
+    secret = aws.client("secretsmanager").create_secret(Name=f"{domain.name}-writer", SecretString="correct horse")["ARN"]
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "es:*", "Resource": f"{domain.arn}/*"}
+    domain.access_policy, domain.passwords = {"Statement": [statement]}, lambda: {"writer": "correct horse"}
+    return {"AuthMode": "basic", "OpenSearchUsername": "writer", "OpenSearchPasswordSecretArn": secret}

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.conftest import Deploy, of
+from tests.deploy.channels import Channel, of_config
+from tests.deploy.conftest import Deploy, of, with_password
 from tests.deploy.deployable import sid_of, without_statement
 from tests.deploy.stacks import DeployError, Stack, records
+from tests.deploy.test_config_permissions import CONFIG, READ_PASSWORD
 from tests.deploy.trails import Trail
 from tests.support.amazon_domain import AmazonDomain
 from tests.support.building import load_template
@@ -64,13 +66,6 @@ class Proof:
     failed: Callable[[Case], object]
     done: Callable[[Case], object] = Case.indexed
     parameters: Callable[[Ministack, AmazonDomain], dict[str, str]] = field(default=lambda _aws, _domain: {})
-
-
-def with_password(aws: Ministack, domain: AmazonDomain) -> dict[str, str]:
-    secret = aws.client("secretsmanager").create_secret(Name=f"{domain.name}-writer", SecretString="correct horse")["ARN"]
-    statement = {"Effect": "Allow", "Principal": "*", "Action": "es:*", "Resource": f"{domain.arn}/*"}
-    domain.access_policy, domain.passwords = {"Statement": [statement]}, lambda: {"writer": "correct horse"}
-    return {"AuthMode": "basic", "OpenSearchUsername": "writer", "OpenSearchPasswordSecretArn": secret}
 
 
 def deliver_impatiently(case: Case) -> None:
@@ -226,6 +221,7 @@ def test_a_watch_that_may_not_list_fails(deploy: Deploy, domain: AmazonDomain, t
 
 PROVEN = {
     "CloudTrailFunctionRole": {*CLOUDTRAIL},
+    "ConfigFunctionRole": {*CONFIG, READ_PASSWORD},
     "SetupFunctionRole": {*SETUP, "KeepBackups"},
     "WatchFunctionRole": {"ListDigests"},
 }
@@ -250,12 +246,15 @@ def test_every_statement_of_the_template_has_its_proof() -> None:
 
 
 @pytest.fixture
-def every_statement(deploy: Deploy, domain: AmazonDomain, made: AmazonDomain, trail: Trail, aws: Ministack) -> list[Stack]:
-    """Stacks that have all statements between them."""
-    command = {"PrepareDomain": "command"}
+def every_statement(
+    deploy: Deploy, domain: AmazonDomain, made: AmazonDomain, trail: Trail, aws: Ministack, name: str
+) -> list[Stack]:
+    """Stacks that have all statements between them, each with AWS Config."""
+    config = of_config(Channel.make(aws, f"{name}-config", REGION))
+    command = {"PrepareDomain": "command", **config}
     vpc = {"VpcId": "vpc-0123456789abcdef0", "VpcSubnetIds": "subnet-0123456789abcdef0", "KmsKeyArns": KEY_ARN}
     collection = {"OpenSearchService": "aoss", "OpenSearchDomainArn": f"arn:aws:aoss:{REGION}:{ACCOUNT}:collection/abc123"}
-    new = {"OpenSearchEndpoint": "", "OpenSearchDomainArn": "", **by_password(aws, made)}
+    new = {"OpenSearchEndpoint": "", "OpenSearchDomainArn": "", **config, **by_password(aws, made)}
     return [
         deploy(domain, of(domain, trail, **as_admin(aws, domain), **vpc, **command), suffix="-vpc"),
         deploy(domain, of(domain, trail, **with_password(aws, domain), **command, IndexPrefix="other-"), suffix="-password"),
