@@ -28,6 +28,9 @@ class NaiveConfigHandler:
     search does not see what has not been refreshed, so that on a real engine it compares with an older version at times.
     """
 
+    first: int | None = None
+    """Of a snapshot only so many items are taken once all are read: for the measurement."""
+
     def __init__(self, endpoint: str, *, bulk: bool) -> None:
         session = boto3.Session()
         self._s3 = session.client("s3")
@@ -54,7 +57,7 @@ class NaiveConfigHandler:
             elif message["messageType"] == "ConfigurationSnapshotDeliveryCompleted":
                 key = message["s3ObjectKey"]
                 body = self._s3.get_object(Bucket=message["s3Bucket"], Key=key)["Body"].read()
-                for item in json.loads(gzip.decompress(body))["configurationItems"]:
+                for item in json.loads(gzip.decompress(body))["configurationItems"][: self.first]:
                     yield item, None, key
 
     def _actions(self, item: dict[str, Any], diff: dict[str, Any] | None, key: str) -> Iterator[dict[str, Any]]:

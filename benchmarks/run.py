@@ -98,9 +98,18 @@ def counts(sink: str) -> Figures:
         return found
 
 
-def forget(engine: str) -> None:
-    """Empty the engine that keeps documents."""
-    urllib.request.urlopen(urllib.request.Request(f"{engine}/_forget", method="POST")).close()
+def forget(engine: str, *, everything: bool = False) -> None:
+    """Bring the engine that keeps documents back to what it was told to remember, or empty it."""
+    _post(f"{engine}/_empty" if everything else f"{engine}/_forget")
+
+
+def remember(engine: str) -> None:
+    """Let the engine that keeps documents begin each time with those that it has now."""
+    _post(f"{engine}/_remember")
+
+
+def _post(address: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(address, method="POST")).close()
 
 
 def median(rounds: list[Figures], figure: str, scale: float = 1.0) -> str:

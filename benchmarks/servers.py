@@ -5,7 +5,7 @@
 
 The S3 serves the files of FOLDER by name as objects (`GET /bucket/<key>`); the sink takes any bulk request as all created
 and counts requests, documents and bytes, which `GET /_counts` tells. The engine that keeps documents (see `store`) counts the
-same, by the kind of request, and forgets everything at `POST /_forget`.
+same, by the kind of request; `POST /_remember`, `/_forget` and `/_empty` are its states between two measurements.
 """
 
 from __future__ import annotations
@@ -110,8 +110,9 @@ class _Keeping(_Handler):
                 answer = json.dumps(self.counts).encode()
                 self.counts.clear()
             return self.send(answer, "application/json")
-        if path == "/_forget":
-            self.store.clear()
+        changes = {"/_remember": self.store.remember, "/_forget": self.store.forget, "/_empty": self.store.empty}
+        if path in changes:
+            changes[path]()
             return self.send(b"{}", "application/json")
         if index == "_index_template":
             found = {"index_templates": [{"index_template": index_template.definition(rest)}]}

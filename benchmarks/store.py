@@ -49,14 +49,26 @@ class Store:
 
     def __init__(self) -> None:
         self._kept: dict[str, dict[str, _Kept]] = {}
+        self._remembered: dict[str, dict[str, _Kept]] = {}
         self._sorted: dict[str, tuple[int, list[tuple[str, str, str]]]] = {}
         self._writes = 0
         self._lock = threading.Lock()
 
-    def clear(self) -> None:
+    def empty(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._kept.clear()
+            self._remembered = {}
+        self.forget()
+
+    def remember(self) -> None:
+        """What there is now is what `forget` comes back to."""
+        with self._lock:
+            self._remembered = _copied(self._kept)
+
+    def forget(self) -> None:
+        """Come back to what was remembered last, at first nothing."""
+        with self._lock:
+            self._kept = _copied(self._remembered)
             self._sorted.clear()
 
     def bulk(self, body: bytes) -> bytes:
@@ -164,6 +176,10 @@ class Store:
             )
             self._sorted[name] = (self._writes, rows)
         return rows
+
+
+def _copied(documents: dict[str, dict[str, _Kept]]) -> dict[str, dict[str, _Kept]]:
+    return {index: dict(kept) for index, kept in documents.items()}  # a document is replaced, never changed
 
 
 def _fits(facets: _Facets, query: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from benchmarks.store import Store
 def test_a_small_run_has_a_report_and_the_same_figures_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each load has a row for each handler; ours asks the engine for batches, the naive ones for every item."""
     report, figures = tmp_path / "report.md", tmp_path / "figures.json"
-    sizes = ["--rounds", "1", "--messages", "40", "--batches", "20", "--items", "60"]
+    sizes = ["--rounds", "1", "--messages", "40", "--batches", "20", "--items", "60", "--naive-items", "60"]
     config_run.main([*sizes, "--report", str(report), "--json", str(figures)])
     assert capsys.readouterr().out.strip() == report.read_text("utf-8").strip()
     found = json.loads(figures.read_text("utf-8"))
@@ -141,3 +141,15 @@ def test_the_stand_in_searches_in_pages(store: Store) -> None:
         store.write("config-history-2025.11", str(number), {}, json.dumps(version).encode())
     newest = {"query": {"term": {"cfg.resource": "z"}}, "sort": [{"configurationItemCaptureTime": "desc"}], "size": 1}
     assert [hit["_id"] for hit in json.loads(store.search("config-history*", newest))["hits"]["hits"]] == ["1"]
+
+
+def test_the_stand_in_comes_back_to_what_it_remembers(store: Store) -> None:
+    """Each measurement begins with the same documents."""
+    store.remember()
+    store.write("config-current-v1", "a", {}, b"{}")
+    store.write("config-current-v1", "b", {}, b"{}")
+    store.forget()
+    assert json.loads(store.get("config-current-v1", "a")[1])["_source"]["raw"] == "{}"
+    assert store.get("config-current-v1", "b")[0] == 404
+    store.empty()
+    assert store.get("config-current-v1", "a")[0] == 404
