@@ -242,10 +242,10 @@ def test_a_snapshot_finds_what_it_no_longer_lists(world: World) -> None:
     world.write([gone])
     seen = {item.resource for item in items[10:]} | {items[0].resource}
     requests = world.history().requests(time.monotonic() + 60)
-    missing = list(reconcile(world.client, requests, world.prefix, account, "eu-west-1", seen, START + 60_000))
+    missing = list(reconcile(requests, world.prefix, account, "eu-west-1", seen, START + 60_000))
     assert sorted(one.resource_id for one in missing) == [f"vol-{number}" for number in (1, 2, 3, 4, 6, 7, 8, 9)]
-    assert list(reconcile(world.client, requests, world.prefix, account, "eu-west-1", seen, START)) == []
-    assert list(reconcile(world.client, requests, world.prefix, account, "us-east-1", set(), START + 60_000)) == []
+    assert list(reconcile(requests, world.prefix, account, "eu-west-1", seen, START)) == []
+    assert list(reconcile(requests, world.prefix, account, "us-east-1", set(), START + 60_000)) == []
 
 
 def test_a_timeline_of_36_000_versions_stays_workable(world: World) -> None:

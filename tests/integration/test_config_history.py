@@ -176,7 +176,7 @@ def test_a_snapshot_finds_what_it_no_longer_lists(world: World) -> None:
     world.write(items)
     requests = world.history().requests(time.monotonic() + 60)
     seen = {item.resource for item in items[:1_200]}
-    missing = list(reconcile(world.client, requests, world.prefix, ACCOUNT, REGION, seen, START + 5_000))
+    missing = list(reconcile(requests, world.prefix, ACCOUNT, REGION, seen, START + 5_000))
     assert {one.resource_id for one in missing} == {*(f"vol-{number}" for number in range(1_200, 1_205)), "here"}
     events = [(one.event("snapshot-1", START + 5_000), Origin()) for one in missing]
     assert counted(world.history().write_events(events, time.monotonic() + 60)) == {"indexed": 6}

@@ -218,6 +218,10 @@ class Troubled:
         """A request for documents."""
         return self._do(lambda: self._engine.mget(wanted, timeout))
 
+    def search(self, index: str, body: Mapping[str, Any], timeout: float) -> Reply:
+        """A search."""
+        return self._do(lambda: self._engine.search(index, body, timeout))
+
     def _do(self, request: Callable[[], Reply]) -> Reply:
         self._left -= 1
         if self._left == 0 and self._kind == "before":

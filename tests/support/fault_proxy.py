@@ -1,8 +1,8 @@
 """A loopback proxy before an OpenSearch endpoint that fails on request, as networks and loaded engines do.
 
-Only requests to a `_bulk` path follow the script, one step each; everything else, and every bulk request after the
-script's end, passes through. What the proxy reports is true: an item it answers with 429 was not indexed, an answer
-cut in the middle is of a request that the engine did carry out::
+Only requests to a `_bulk` path follow the script, one step each, or to the `paths` that are asked for; everything else, and
+every such request after the script's end, passes through. What the proxy reports is true: an item it answers with 429 was
+not indexed, an answer cut in the middle is of a request that the engine did carry out::
 
     with FaultProxy(node.endpoint) as proxy:
         proxy.script(ResetAfter(), Answer.throttled(), RejectItems({0, 2}), Pass())
@@ -181,7 +181,7 @@ class TooLarge(Fault):
 class RejectItems(Fault):
     """The items at `positions` never reach the engine and are answered with `status`; the others are indexed.
 
-    With `positions` None every item is rejected.
+    With `positions` None every item is rejected. Requests of other kinds pass.
     """
 
     positions: Collection[int] | None = None
@@ -198,8 +198,16 @@ class DropItem(Fault):
 
 
 @dataclass(frozen=True)
+class ShardsFail(Fault):
+    """A shard cannot be reached: a search is answered without its hits, `_mget` with an error in the place of a document.
+
+    Bulk requests pass.
+    """
+
+
+@dataclass(frozen=True)
 class BulkRequest:
-    """One request to a `_bulk` path as it arrived; `body` is inflated, `wire_bytes` is its length on the wire."""
+    """One request that follows the script as it arrived; `body` is inflated, `wire_bytes` is its length on the wire."""
 
     path: str
     headers: dict[str, str]
@@ -207,6 +215,11 @@ class BulkRequest:
     wire_bytes: int
     fault: Fault
     forwarded: bool
+
+    @property
+    def kind(self) -> str:
+        """The last part of its path, `_bulk` as a rule."""
+        return _kind(self.path)
 
     @property
     def actions(self) -> list[tuple[dict[str, Any], bytes | None]]:
@@ -217,9 +230,10 @@ class BulkRequest:
 class FaultProxy:
     """The proxy: `endpoint` is its address; `script` queues faults; `bulk_requests` is what came in, in order."""
 
-    def __init__(self, upstream: str) -> None:
-        """Stand before `upstream`, an http URL; not yet listening."""
+    def __init__(self, upstream: str, paths: Collection[str] = ("_bulk",)) -> None:
+        """Stand before `upstream`, an http URL; not yet listening. `paths` are the last parts of those that follow the script."""
         self.upstream = urlsplit(upstream)
+        self.paths = frozenset(paths)
         self.rule: Callable[[BulkRequest], Fault] = lambda _request: Pass()
         self.bulk_requests: list[BulkRequest] = []
         self._script: deque[Fault] = deque()
@@ -342,7 +356,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         wire = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if urlsplit(self.path).path.rstrip("/").rsplit("/", 1)[-1] != "_bulk":
+        if _kind(self.path) not in self.owner.paths:
             self._give(*self._forward(wire))
             return
         body = gzip.decompress(wire) if self.headers.get("Content-Encoding") == "gzip" else wire
@@ -375,13 +389,16 @@ class _Handler(BaseHTTPRequestHandler):
                 self._give(*self._forward(wire))
             case Answer(status, body, content_type):
                 self._give(status, {"Content-Type": content_type}, body)
-            case RejectItems() as fault:
+            case RejectItems() as fault if request.kind == "_bulk":
                 self._give(*self._without(request, fault))
-            case DropItem(position):
+            case DropItem(position) if request.kind != "_search":
                 status, headers, body = self._forward(wire)
                 answer = json.loads(body)
-                del answer["items"][position]
+                del answer["items" if "items" in answer else "docs"][position]
                 self._give(status, headers, json.dumps(answer).encode())
+            case ShardsFail() if request.kind != "_bulk":
+                status, headers, body = self._forward(wire)
+                self._give(status, headers, json.dumps(_halved(json.loads(body))).encode())
             case _:
                 self._give(*self._forward(wire))
 
@@ -467,6 +484,21 @@ def _actions(body: bytes) -> Iterator[tuple[dict[str, Any], bytes | None]]:
         if line.strip():
             action = json.loads(line)
             yield action, None if "delete" in action else next(lines, None)
+
+
+def _kind(path: str) -> str:
+    return urlsplit(path).path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _halved(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer as it is when a shard cannot be reached."""
+    error = {"type": "no_shard_available_action_exception", "reason": "No shard available for [get [x][y]: routing [null]]"}
+    if "docs" in answer:
+        answer["docs"][0] = {"_index": "x", "_id": "y", "error": error}
+    else:
+        answer["_shards"] = {"total": 2, "successful": 1, "skipped": 0, "failed": 1}
+        answer["hits"]["hits"] = []
+    return answer
 
 
 def _rejection(action: dict[str, Any], fault: RejectItems, path: str) -> dict[str, Any]:

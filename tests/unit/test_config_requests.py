@@ -28,6 +28,12 @@ class Scripted:
         absent = {"error": {"type": "index_not_found_exception", "reason": "no such index"}}
         return Reply(200, items=[absent if one["_index"] == "absent" else {"found": True, **one} for one in wanted])
 
+    def search(self, index: str, body: Mapping[str, Any], timeout: float) -> Reply:
+        """One hit, which says where it was looked for."""
+        assert timeout > 0
+        self.asked.append(1)
+        return self.script.pop(0) if self.script else Reply(200, items=[{"_index": index, "found": True, "_source": body}])
+
     def bulk(self, body: Body, timeout: float) -> Reply:
         """Everything is indexed but for what is called so."""
         texts = bytes(body).split(b"\n")[:-1:2]
@@ -90,6 +96,28 @@ def test_what_may_pass_is_asked_again(reply: Reply) -> None:
     asked = requests(engine)
     assert asked.read(wanted(1))[0]["found"]
     assert asked.count == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(429, type="rejected_execution_exception"),
+        Reply(503),
+        Reply(0, type="timeout"),
+        Reply(200, items=None),
+        Reply(200, items=["x"]),
+    ],
+    ids=lambda reply: f"{reply.status} {reply.items}",
+)
+def test_a_search_is_as_patient_as_a_reading(reply: Reply) -> None:
+    """Half an answer would make resources seem missing: it is asked again, and in the end is an error."""
+    asked = requests(Scripted(reply))
+    assert asked.search("states", {"size": 1}) == [{"_index": "states", "found": True, "_source": {"size": 1}}]
+    assert asked.count == 2
+    with pytest.raises(UnreadableError):
+        requests(Scripted(*[reply] * 3)).search("states", {})
+    with pytest.raises(UnreadableError, match="out_of_time"):
+        requests(Scripted(), seconds=-1).search("states", {})
 
 
 def test_what_does_not_pass_is_an_error_with_its_cause() -> None:

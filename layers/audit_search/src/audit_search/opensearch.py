@@ -63,30 +63,38 @@ class _Compressed(bytes):
     """A body that is compressed already."""
 
 
-def compressed(body: Body | _Documents) -> bytes:
+def compressed(body: Body | _Json) -> bytes:
     """The body as gzip, block by block; the same for the same body."""
     gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
     return _Compressed(b"".join([*map(gzip.compress, body.blocks()), gzip.flush()]))
 
 
 class _Call(NamedTuple):
-    """A request whose body we make: where it goes, and under which name its answer has one part for each of the body's."""
+    """A request whose body we make: where it goes, and what of its answer we want, None where that is not all there."""
 
     path: str
     params: Mapping[str, str]
     content_type: str
-    parts: str
+    parts: Callable[[Mapping[str, Any]], object]
 
 
-_BULK = _Call("/_bulk", _FILTER, "application/x-ndjson", "items")
-_MGET = _Call("/_mget", {}, "application/json", "docs")
+def _hits(answer: Mapping[str, Any]) -> object:
+    """The hits of a search, None where a shard has not answered: what it holds would seem not to be there."""
+    found, shards = answer.get("hits"), answer.get("_shards")
+    if answer.get("timed_out") or (isinstance(shards, dict) and shards.get("failed")) or not isinstance(found, dict):
+        return None
+    return found.get("hits")
 
 
-class _Documents:
-    """The body of a request for documents."""
+_BULK = _Call("/_bulk", _FILTER, "application/x-ndjson", lambda answer: answer.get("items"))
+_MGET = _Call("/_mget", {}, "application/json", lambda answer: answer.get("docs"))
 
-    def __init__(self, wanted: Sequence[Mapping[str, Any]]) -> None:
-        self._text = msgspec.json.encode({"docs": wanted})
+
+class _Json:
+    """The body of a request that is one JSON value."""
+
+    def __init__(self, value: object) -> None:
+        self._text = msgspec.json.encode(value)
 
     def blocks(self) -> Iterator[bytes]:
         yield self._text
@@ -199,9 +207,14 @@ class HttpEngine:
 
         https://docs.opensearch.org/latest/api-reference/document-apis/multi-get/
         """
-        return self._ask(_MGET, _Documents(wanted), timeout)
+        return self._ask(_MGET, _Json({"docs": wanted}), timeout)
 
-    def _ask(self, call: _Call, body: Body | _Documents, timeout: float) -> Reply:
+    def search(self, index: str, body: Mapping[str, Any], timeout: float) -> Reply:
+        """Search: the items are the hits, none where the index is not there, and None where not every shard has answered."""
+        call = _Call(f"/{index}/_search", {"ignore_unavailable": "true"}, "application/json", _hits)
+        return self._ask(call, _Json(body), timeout)
+
+    def _ask(self, call: _Call, body: Body | _Json, timeout: float) -> Reply:
         used = self._client
         reply = _send(used, call, body, timeout)
         if reply.status == 401 and self._renew(used):
@@ -230,7 +243,7 @@ class HttpEngine:
                 return False
             return True
 
-    def _in_plain(self, used: OpenSearch, call: _Call, body: Body | _Documents, timeout: float) -> Reply | None:
+    def _in_plain(self, used: OpenSearch, call: _Call, body: Body | _Json, timeout: float) -> Reply | None:
         """The answer to the body without compression, where that is worth a try; at most once a minute while it is in vain."""
         with self._lock:
             if self._compressed:
@@ -259,10 +272,6 @@ class HttpEngine:
         """PUT a JSON body; raises opensearchpy's TransportError with the status."""
         return self._perform("PUT", path, body=body)
 
-    def search(self, index: str, body: Any) -> Any:
-        """The answer to a search, empty where the index is not there; raises opensearchpy's TransportError with the status."""
-        return self._perform("POST", f"/{index}/_search", body=body, params={"ignore_unavailable": "true"})
-
     def _perform(self, method: str, path: str, **request: Any) -> Any:
         used = self._client
         try:
@@ -273,7 +282,7 @@ class HttpEngine:
         return self._client.transport.perform_request(method, path, **request)
 
 
-def _send(used: OpenSearch, call: _Call, body: Body | _Documents, timeout: float) -> Reply:
+def _send(used: OpenSearch, call: _Call, body: Body | _Json, timeout: float) -> Reply:
     headers = {"content-type": call.content_type}
     try:
         wire = compressed(body) if used.transport.get_connection().http_compress else bytes(body)
@@ -296,7 +305,7 @@ def _send(used: OpenSearch, call: _Call, body: Body | _Documents, timeout: float
         return Reply(0, type="incomplete_answer", reason=f"{type(error).__name__}")
     if not isinstance(answer, dict):
         return Reply(200, type="incomplete_answer", reason="the answer is not a JSON object")
-    items = answer.get(call.parts)
+    items = call.parts(answer)
     return Reply(200, bool(answer.get("errors", True)), items if isinstance(items, list) else None)
 
 

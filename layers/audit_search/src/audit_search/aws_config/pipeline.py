@@ -11,10 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, Protocol
-
-from botocore.exceptions import BotoCoreError, ClientError
-from opensearchpy import OpenSearchException
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from audit_search import documents
 from audit_search.aws_config.documents import HealthEvent, Origin, instant
@@ -22,7 +19,7 @@ from audit_search.aws_config.history import Arrival, History, Outcome, Written
 from audit_search.aws_config.items import Item
 from audit_search.aws_config.messages import Reading, read_message
 from audit_search.aws_config.objects import Unreadable, delivered, items_of, place_of, source_of
-from audit_search.aws_config.reconciliation import Api, reconcile
+from audit_search.aws_config.reconciliation import reconcile
 from audit_search.aws_config.reports import ConfigReport
 from audit_search.aws_config.requests import Engine, UnreadableError
 from audit_search.bulk import Cause, Retries
@@ -38,10 +35,10 @@ _BATCH_CHARACTERS: Final = 4_000_000
 _IN_FLIGHT: Final = 8_000_000
 """Characters of items on their way: each costs some ten bytes of memory until its batch is written."""
 _DAY: Final = 86_400_000
+_SPLITS: Final = 64
+"""How often a batch is halved in one invocation to find an item that a mistake of ours is about."""
 
-
-class SearchingEngine(Engine, Api, Protocol):
-    """An engine that also searches, for what snapshots no longer list."""
+T = TypeVar("T")
 
 
 class HandsOn(Protocol):
@@ -55,7 +52,7 @@ class ConfigPipeline:
     """The parts that it composes; one instance serves a container's whole life."""
 
     reader: ObjectReader
-    engine: SearchingEngine
+    engine: Engine
     quarantine: Quarantine
     trail: HandsOn
     prefix: str = ""
@@ -103,6 +100,7 @@ class _Event(NamedTuple):
     """An event about Config on its way."""
 
     job: ObjectReport
+    position: int
     event: HealthEvent
     origin: Origin
 
@@ -119,6 +117,8 @@ class _Run:
         self._rows: list[_Row] = []
         self._size = 0
         self._sending: dict[Future[Written], list[_Row]] = {}
+        self._splits = _SPLITS
+        self._trail_fails = ""
         self._now = pipeline.now()
         self._received = int(self._now.timestamp() * 1000)
         kept_from = documents.retention_day(self._now, pipeline.retention_days)
@@ -165,7 +165,12 @@ class _Run:
         items, events = ObjectReport(source), ObjectReport(source)
         for notification in message.notifications:
             self._report.asked += 1
-            reading = read_message(notification, received=self._received)
+            try:
+                reading = read_message(notification, received=self._received)
+            except Exception as error:  # a mistake of ours returns this message, and leaves the others alone
+                self._report.notifications["returned"] += 1
+                asked.reasons.append(str(internal(f"{source} could not be read", error)))
+                continue
             self._report.notifications[_outcome(reading)] += 1
             self._read_notification(asked, notification, reading, items, events)
         if items.counts.read:
@@ -197,8 +202,7 @@ class _Run:
                 items.oldest, items.newest = min(items.oldest or at, at), max(items.newest, at)
             self._take(items, items.counts.read, Arrival(item, Origin(self._pipeline.mode, topic=notification.topic)))
         for event in reading.events:
-            events.counts.read += 1
-            self._events.append(_Event(events, event, Origin(self._pipeline.mode, topic=notification.topic)))
+            self._events.append(_event(events, event, Origin(self._pipeline.mode, topic=notification.topic)))
         for ref in reading.objects:
             self._object(asked, ref).summarised |= reading.kind.startswith("Oversized")
 
@@ -260,15 +264,14 @@ class _Run:
         found: list[_Event] = []
         origin = Origin(pipeline.mode, ref.bucket, ref.key)
         try:
-            for missing in reconcile(pipeline.engine, requests, pipeline.prefix, *place, seen, made):
+            for missing in reconcile(requests, pipeline.prefix, *place, seen, made):
                 turn.check()
-                events.counts.read += 1
-                found.append(_Event(events, missing.event(snapshot_id, made), origin))
+                found.append(_event(events, missing.event(snapshot_id, made), origin))
                 if len(found) == _BATCH_ITEMS:
                     self._write_events(found)
                     found = []
-        except (UnreadableError, OpenSearchException, BotoCoreError, ClientError) as error:
-            job.note(Cause("reconciliation", f"the latest states could not be searched: {type(error).__name__}: {error}"[:500]))
+        except UnreadableError as error:
+            job.note(Cause("reconciliation", f"the latest states could not be searched: {error.cause}"[:500]))
         finally:
             self._write_events(found)
             report.requests += requests.count
@@ -295,6 +298,9 @@ class _Run:
         while self._sending and (len(self._sending) >= self._pipeline.senders or self._on_its_way() + self._size > _IN_FLIGHT):
             self._collect(wait(self._sending, return_when=FIRST_COMPLETED).done)
         rows, self._rows, self._size = self._rows, [], 0
+        self._send(rows)
+
+    def _send(self, rows: list[_Row]) -> None:
         arrivals = [row.arrival for row in rows]
         self._sending[self._pipeline.sending.submit(self._history.write, arrivals, self._deadline)] = rows
 
@@ -314,7 +320,12 @@ class _Run:
                 written = future.result()
                 outcomes = written.outcomes
                 self._count(written)
-            except Exception as error:  # a mistake of ours returns these items, and leaves the others alone
+            except Exception as error:  # a mistake of ours returns the item that it is about, and leaves the others alone
+                if self._splits and len(rows) > 1:
+                    self._splits -= 1
+                    for half in _halves(rows):
+                        self._send(half)
+                    continue
                 cause = Cause("internal", internal(f"a batch of {len(rows)} items", error).reason)
                 outcomes = [Outcome("retry", cause)] * len(rows)
             for row, outcome in zip(rows, outcomes, strict=True):
@@ -347,20 +358,30 @@ class _Run:
     def _write_events(self, events: list[_Event]) -> None:
         if not events:
             return
-        written = self._history.write_events([(one.event, one.origin) for one in events], self._deadline)
+        try:
+            written = self._history.write_events([(one.event, one.origin) for one in events], self._deadline)
+        except Exception as error:  # as above
+            if len(events) > 1:
+                for half in _halves(events):
+                    self._write_events(half)
+                return
+            written = Written([Outcome("retry", Cause("internal", internal("an event", error).reason))])
         self._count(written)
-        for number, (one, outcome) in enumerate(zip(events, written.outcomes, strict=True)):
-            self._apply(one.job, number, one.event.raw, outcome)
+        for one, outcome in zip(events, written.outcomes, strict=True):
+            self._apply(one.job, one.position, one.event.raw, outcome)
 
     # --- what becomes of messages
 
     def _settle(self, asked: _Asked) -> None:
-        if asked.trail:
+        if asked.trail and self._trail_fails:  # each try in vain may take many seconds
+            asked.reasons.append(self._trail_fails)
+        elif asked.trail:
             try:
                 self._pipeline.trail.hand_on(asked.trail)
                 self._report.handed_on += len(asked.trail)
             except HandOverError as error:
-                asked.reasons.append(str(error))
+                self._trail_fails = str(error)
+                asked.reasons.append(self._trail_fails)
         reasons = asked.reasons + [job.reason for job in asked.jobs if job.must_return]
         if reasons:
             self._report.returned_messages.append((asked.message, " | ".join(reasons)))
@@ -370,3 +391,13 @@ def _outcome(reading: Reading) -> str:
     if reading.quarantine and not reading.events:
         return "quarantined"
     return "trail" if reading.trail else "skipped" if reading.skipped else "foreign" if reading.foreign else "config"
+
+
+def _event(job: ObjectReport, event: HealthEvent, origin: Origin) -> _Event:
+    """An event of a job, which is counted as read."""
+    job.counts.read += 1
+    return _Event(job, job.counts.read - 1, event, origin)
+
+
+def _halves(parts: list[T]) -> tuple[list[T], list[T]]:
+    return parts[: len(parts) // 2], parts[len(parts) // 2 :]

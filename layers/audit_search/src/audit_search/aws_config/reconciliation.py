@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from audit_search.aws_config.documents import CURRENT, CURRENT_INDEX, HealthEvent, current_id
 from audit_search.aws_config.requests import Requests
@@ -21,12 +21,6 @@ MISSING: Final = "ResourceMissingFromSnapshot"
 _PAGE: Final = 1_000
 _NOT_RECORDED: Final = "ResourceNotRecorded"
 _FIELDS: Final = ["cfg.resource", "resourceType", "resourceId", "resourceName", "ARN"]
-
-
-class Api(Protocol):
-    """What searches: gives the answer, or raises the client's own error."""
-
-    def search(self, index: str, body: Any) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +49,16 @@ class Missing:
 
 
 def reconcile(
-    api: Api, requests: Requests, prefix: str, account: str, region: str, seen: Collection[str], snapshot_time: int
+    requests: Requests, prefix: str, account: str, region: str, seen: Collection[str], snapshot_time: int
 ) -> Iterator[Missing]:
     """What a snapshot of an account and region does not list; `seen` are the keys (`Item.resource`) that it does.
 
-    `snapshot_time` is in ms. Global resources count where this region recorded them last. Raises UnreadableError, and what
-    `api` raises. Holds one page in memory, beside `seen`.
+    `snapshot_time` is in ms. Global resources count where this region recorded them last. Raises UnreadableError.
+    Holds one page in memory, beside `seen`.
     """
     body = _query(account, region, snapshot_time)
     while True:
-        hits = api.search(f"{prefix}{CURRENT}", body)["hits"]["hits"]
+        hits = requests.search(f"{prefix}{CURRENT}", body)
         found = [(hit["sort"][0], hit["_source"]) for hit in hits if hit["sort"][0] not in seen]
         gone = _deleted(requests, prefix, [key for key, _ in found])
         for key, source in found:

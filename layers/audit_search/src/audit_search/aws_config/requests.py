@@ -1,9 +1,10 @@
-"""What the history of AWS Config asks of an engine: documents by id, and lines in bulk. Nothing else: no search, no refresh."""
+"""What AWS Config's side asks of an engine: documents by id, lines in bulk, and hits of a search. Never a refresh."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from audit_search.bulk import RETURNED, Batch, BulkSender, Cause, Reply, Retries, passing
@@ -12,12 +13,15 @@ from audit_search.bulk import Engine as BulkEngine
 _MGET_DOCUMENTS: Final = 1_000
 _MGET_BYTES: Final = 8_000_000
 _ABSENT: Final = "index_not_found_exception"
+_Read = tuple[list[dict[str, Any]] | None, Cause]
 
 
 class Engine(BulkEngine, Protocol):
-    """What sends bulk requests, and reads documents by index and id; it answers with a Reply, whatever happens."""
+    """What sends bulk requests, reads documents by index and id, and searches; it answers with a Reply, whatever happens."""
 
     def mget(self, wanted: Sequence[Mapping[str, Any]], timeout: float) -> Reply: ...
+
+    def search(self, index: str, body: Mapping[str, Any], timeout: float) -> Reply: ...
 
 
 class UnreadableError(Exception):
@@ -65,14 +69,21 @@ class Requests:
             size += about
         return answers + (self._chunk(chunk) if chunk else [])
 
+    def search(self, index: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The hits of a search, which all its shards have answered. Raises UnreadableError."""
+        return self._patiently(partial(self._engine.search, index, body), _hits)
+
     def _chunk(self, wanted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return self._patiently(partial(self._engine.mget, wanted), partial(_documents, expected=len(wanted)))
+
+    def _patiently(self, ask: Callable[[float], Reply], understood: Callable[[Reply], _Read]) -> list[dict[str, Any]]:
         attempts = 0
         cause = Cause("out_of_time", "the function's time was over before this was read")
         while (left := self._deadline - time.monotonic()) > 0:
-            reply = self._engine.mget(wanted, min(left, self._retries.timeout))
+            reply = ask(min(left, self._retries.timeout))
             self.count += 1
             if reply.status == 200:
-                answers, cause = _understood(reply, len(wanted))
+                answers, cause = understood(reply)
                 if answers is not None:
                     return answers
             else:
@@ -100,7 +111,15 @@ class Requests:
             start = stop
 
 
-def _understood(reply: Reply, expected: int) -> tuple[list[dict[str, Any]] | None, Cause]:
+def _hits(reply: Reply) -> _Read:
+    """The hits of an answer, or None and why they are not all of them."""
+    items = reply.items
+    if items is None or not all(isinstance(item, dict) for item in items):
+        return None, Cause("incomplete_answer", "not all shards have answered the search")
+    return list(items), Cause("", "")
+
+
+def _documents(reply: Reply, expected: int) -> _Read:
     """The documents of an answer, or None and why not all of them could be read."""
     items = reply.items
     if items is None or len(items) != expected or not all(isinstance(item, dict) for item in items):
