@@ -113,6 +113,32 @@ def test_drift_is_found_and_a_set_up_mends_it(engine: TestEngine) -> None:
     assert template["differences"] == ["template.settings.index.refresh_interval"]
 
 
+def test_indices_of_aws_config_are_examined_after_a_set_up(engine: TestEngine) -> None:
+    """Nothing is wrong after it, and a second one has nothing to do; then a block and a drift are found."""
+    assert on(engine, "setup", "--config", "true").code == 0
+    assert on(engine, "setup", "--config", "true", "--dry-run").document["counts"].get("update", 0) == 0
+    now = datetime.now(UTC)
+    document = {"cfg.ingestTime": f"{now:%Y-%m-%dT%H:%M:%S.000Z}"}
+    history = f"{engine.prefix}config-history-{now:%Y.%m}"
+    for name in (history, f"{engine.prefix}config-timeline"):
+        engine.put(f"/{name}/_doc/a", document)
+    engine.refresh()
+    shown = on(engine, "doctor", "--config", "true")
+    assert shown.code == 0, shown
+    found = findings(shown)
+    assert found["config freshness"][0]["severity"] == "ok"
+    for kind in ("history", "current", "timeline"):
+        for check in ("mapping", "blocks", "replicas", "shards"):
+            assert [one["severity"] for one in found[f"{check} {engine.prefix}config-{kind}"]] == ["ok"]
+    engine.put(f"/{history}/_settings", {"index.blocks.write": True})
+    wrong = findings(on(engine, "doctor", "--config", "true", "--refresh-interval", "30s"))
+    assert [one["severity"] for one in wrong[f"blocks {engine.prefix}config-history"]] == ["error"]
+    drifted = [one["what"] for one in wrong["preparation"] if one["severity"] == "warning"]
+    assert any(f"index template {engine.prefix}config-history differs" in what for what in drifted)
+    assert not any(f"index template {engine.prefix}config-timeline" in what for what in drifted)
+    engine.put(f"/{history}/_settings", {"index.blocks.write": None})
+
+
 def changes_of(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The changes of index templates."""
     return [change for change in changes if change["kind"] == "index template"]
@@ -138,7 +164,8 @@ def prefix(secured: SecuredNode) -> Iterator[str]:
     made = f"t{uuid.uuid4().hex[:12]}-"
     yield made
     secured.call("DELETE", f"/_index_template/{made}*")
-    for role in ("cloudtrail-writer", "cloudtrail-analyst"):
+    secured.call("DELETE", f"/{made}config-current-v1")
+    for role in ("cloudtrail-writer", "cloudtrail-analyst", "config-writer"):
         secured.call("DELETE", f"{SECURITY}/rolesmapping/{made}{role}")
         secured.call("DELETE", f"{SECURITY}/roles/{made}{role}")
 
@@ -163,6 +190,20 @@ def test_a_writer_that_is_not_mapped_is_an_error_until_the_set_up(secured: Secur
     after = findings(signed_in(secured, aws, ADMIN, PASSWORD, prefix, "doctor"))
     assert [finding["what"] for finding in after["preparation"] if finding["severity"] == "error"] == []
     assert f"The engine knows us as {ADMIN} (" in after["credentials"][0]["what"]
+
+
+def test_a_writer_of_aws_config_that_is_not_mapped_is_an_error(secured: SecuredNode, aws: Aws, prefix: str) -> None:
+    """Its role and its mapping are those that are missing; the set-up puts both in place."""
+    config = ("--config", "true", "--config-writer-role-arns", f"{WRITER}-of-config")
+    assert signed_in(secured, aws, ADMIN, PASSWORD, prefix, "setup").code == 0
+    before = findings(signed_in(secured, aws, ADMIN, PASSWORD, prefix, "doctor", *config))
+    missing = " ".join(finding["what"] for finding in before["preparation"] if finding["severity"] == "error")
+    assert f"role {prefix}config-writer is missing" in missing
+    assert f"role mapping {prefix}config-writer is missing" in missing
+    assert f"{prefix}cloudtrail" not in missing
+    assert signed_in(secured, aws, ADMIN, PASSWORD, prefix, "setup", *config).code == 0
+    after = findings(signed_in(secured, aws, ADMIN, PASSWORD, prefix, "doctor", *config))
+    assert [finding["what"] for finding in after["preparation"] if finding["severity"] == "error"] == []
 
 
 def test_a_user_without_roles_is_told_so_and_nothing_crashes(secured: SecuredNode, aws: Aws, prefix: str) -> None:

@@ -226,6 +226,7 @@ def test_the_config_function_does_all_that_it_has_to(with_config: Installation) 
         ("POST", "/{prefix}cloudtrail/_search"),
         ("GET", "/{prefix}cloudtrail-2026.11/_doc/there"),
         ("PUT", "/{prefix}cloudtrail-2026.11/_doc/mine"),
+        ("DELETE", "/{prefix}cloudtrail-2026.11"),
         ("POST", "/{prefix}config-history/_search"),
         ("POST", "/{prefix}config-events/_search"),
         ("DELETE", "/{prefix}config-current-v1/_doc/x"),
@@ -240,6 +241,17 @@ def test_the_config_function_can_do_nothing_else(with_config: Installation, meth
     role = with_config.settings.config_writer_role_arns[0]
     body = {"index.refresh_interval": "5s"} if path.endswith("_settings") else {"a": 1} if method == "PUT" else None
     assert with_config.node.call(method, path.format(prefix=with_config.prefix), body, backend_roles=[role])[0] == 403
+
+
+def test_the_config_function_cannot_use_its_bulk_and_multiple_reads_for_more(with_config: Installation) -> None:
+    """Events of CloudTrail's are refused one by one, written and read, beside its own."""
+    role, index = with_config.settings.config_writer_role_arns[0], with_config.index
+    assert with_config.bulk(role, ("create", index, "mine"), ("index", index, "there")) == [(403, "security_exception")] * 2
+    engine = HttpEngine(with_config.settings, lambda: Caller(with_config.node, role))
+    reply = engine.mget([{"_index": index, "_id": "there"}, {"_index": f"{with_config.prefix}config-timeline", "_id": "x"}], 60)
+    theirs, own = reply.items or []
+    assert theirs["error"]["type"] == "security_exception"
+    assert own["found"] is False
 
 
 def test_the_cloudtrail_function_reaches_nothing_of_aws_config(with_config: Installation) -> None:

@@ -53,6 +53,11 @@ def replicas_of(domain: Domain) -> int:
     return int(template_of(domain)["template"]["settings"]["index"]["number_of_replicas"])
 
 
+def history_of(domain: Domain) -> History:
+    """The history of AWS Config, past the front: that reads JSON alone, and bulk requests are compressed lines."""
+    return History(HttpEngine(domain.settings(OPENSEARCH_ENDPOINT=domain.engine.endpoint)), domain.engine.prefix)
+
+
 def test_a_second_run_changes_nothing(domain: Domain) -> None:
     """The first run puts the template in place; then all is as it should be, and no request writes."""
     first = domain.set_up()
@@ -76,7 +81,7 @@ def test_aws_config_has_its_own_families(domain: Domain) -> None:
     status, found = domain.engine.call("POST", f"/{prefix}config-current/_search", {"query": {"match_all": {}}})
     assert (status, found["hits"]["total"]["value"]) == (200, 0)
     items = [Arrival(version("vol-1", START + number * MONTH, f"s{number}")) for number in range(3)]
-    history = History(HttpEngine(domain.settings()), prefix)
+    history = history_of(domain)
     assert counted(history.write(items, time.monotonic() + 60)) == {"indexed": 3}
     domain.front.asked.clear()
     second = domain.set_up(AWS_CONFIG="true")
@@ -90,7 +95,7 @@ def test_aws_config_has_its_own_families(domain: Domain) -> None:
 def test_indices_of_aws_config_take_other_settings(domain: Domain) -> None:
     """Replicas and refresh interval reach what is there; timelines, which nobody searches, keep theirs."""
     domain.set_up(AWS_CONFIG="true", REFRESH_INTERVAL="10s")
-    history = History(HttpEngine(domain.settings()), domain.engine.prefix)
+    history = history_of(domain)
     history.write([Arrival(version("vol-1", START, "s"))], time.monotonic() + 60)
     domain.set_up(AWS_CONFIG="true", REFRESH_INTERVAL="30s")
     answer = domain.engine.get(f"/{domain.engine.prefix}config-*/_settings?flat_settings=true&expand_wildcards=all")

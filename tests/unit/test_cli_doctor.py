@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 from osmem_server import OsmemServer
 
+from audit_search import index_template
 from audit_search.domain.settings import DomainSettings
 from audit_search_cli import doctor
 from audit_search_cli.checks import cluster, deployed, freshness, indices, preparation, reach
@@ -523,6 +524,96 @@ def test_events_that_take_long_are_a_warning(ward: Ward) -> None:
     severity, text = only(freshness.lag, ward.patient())
     assert severity == "warning"
     assert "1 h 30 min (median)" in text
+
+
+# --- AWS Config -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config_ward(ward: Ward) -> Ward:
+    """The engine, set up for AWS Config too."""
+    index_template.install(ward.engine, ward.engine.prefix, *index_template.CONFIG, replicas=0, refresh="10s", simple=True)
+    ward.engine.put(f"/{ward.engine.prefix}config-current-v1", {})
+    return ward
+
+
+def ingested(minutes_ago: int) -> dict[str, Any]:
+    """A document of AWS Config that came in some minutes ago."""
+    return {"cfg.ingestTime": f"{NOW - timedelta(minutes=minutes_ago):%Y-%m-%dT%H:%M:%S.000Z}"}
+
+
+def of_config(ward: Ward, **settings: str) -> list[Finding]:
+    """What the doctor says of AWS Config's families, checks of the whole installation included."""
+    return [finding for finding in doctor.examine(ward.patient(AWS_CONFIG="true", **settings)) if "onfig" in finding.check]
+
+
+def test_the_newest_items_and_events_of_aws_config_are_told(config_ward: Ward) -> None:
+    """What came in last, item or event, decides; nothing is said while there is nothing, or AWS Config is not taken."""
+    prefix, check = config_ward.engine.prefix, freshness.config_freshness
+    assert found(check, config_ward.patient(AWS_CONFIG="true")) == []
+    config_ward.index("config-history-2026.10", ingested(60 * 50), "a")
+    severity, text = only(check, config_ward.patient(AWS_CONFIG="true"))
+    assert severity == "warning"
+    assert "Nothing of AWS Config has come in for more than 48 h" in text
+    assert "describe-configuration-recorder-status" in text
+    config_ward.index("config-events-2026.11", ingested(60), "b")
+    severity, text = only(check, config_ward.patient(AWS_CONFIG="true"))
+    assert severity == "ok"
+    assert f"{prefix}config-history: 2026-11-01 10:00 UTC (2 d 2 h ago), {prefix}config-events: 2026-11-03 11:00 UTC" in text
+    assert found(check, config_ward.patient()) == []
+
+
+def test_each_family_of_aws_config_is_examined(config_ward: Ward) -> None:
+    """As CloudTrail's: made by the template, under its alias, writable; the index of latest states may be empty."""
+    config_ward.index("config-history-2026.11", ingested(5))
+    config_ward.index("config-timeline", {})
+    prefix = config_ward.engine.prefix
+    findings = of_config(config_ward)
+    assert [finding for finding in findings if finding.severity in ("warning", "error", "note")] == []
+    seen = {finding.check for finding in findings if finding.severity == "ok"}
+    families = [f"{prefix}config-{kind}" for kind in ("history", "current", "timeline")]
+    assert {f"{check} {family}" for check in ("mapping", "blocks", "replicas", "shards") for family in families} <= seen
+    assert {f"alias {family}" for family in families[:2]} <= seen
+    assert f"alias {families[2]}" not in seen  # it has none
+
+
+def test_what_is_wrong_with_indices_of_aws_config_is_found(config_ward: Ward) -> None:
+    """An index of timelines that takes no documents stops all items; one without the template would stay wrong."""
+    config_ward.index("config-timeline", {})
+    config_ward.index("config-events-x", {"eventName": "x"})
+    prefix = config_ward.engine.prefix
+    config_ward.engine.put(f"/{prefix}config-timeline/_settings", {"index.blocks.write": True})
+    errors = {finding.check: finding.what for finding in of_config(config_ward) if finding.severity == "error"}
+    assert f"{prefix}config-timeline takes no documents: it is write-blocked." in errors[f"blocks {prefix}config-timeline"]
+    assert f"{prefix}config-events-x was made without the index template" in errors[f"mapping {prefix}config-events"]
+
+
+def test_a_set_up_for_aws_config_that_was_left_out_is_found(ward: Ward) -> None:
+    """Each template that is missing, and the index of the latest states; once it is done, what drifted."""
+    missing = [text for severity, text in found(preparation.preparation, ward.patient(AWS_CONFIG="true")) if severity == "error"]
+    for family in index_template.CONFIG:
+        assert any(f"index template {ward.engine.prefix}{family} is missing" in text for text in missing)
+    assert any(f"index {ward.engine.prefix}config-current-v1 is missing" in text for text in missing)
+    index_template.install(ward.engine, ward.engine.prefix, *index_template.CONFIG, replicas=0, refresh="30s", simple=True)
+    drifted = [
+        text for severity, text in found(preparation.preparation, ward.patient(AWS_CONFIG="true")) if severity == "warning"
+    ]
+    assert len(drifted) == 3  # timelines are never refreshed
+    assert all("refresh_interval" in text for text in drifted)
+
+
+def test_functions_whose_roles_are_not_named_are_said(ward: Ward) -> None:
+    """Whether they may write cannot be seen then; each has an option of its own."""
+
+    def notes(**settings: str) -> list[str]:
+        patient = ward.patient(**settings)
+        patient.engine.target = dataclasses.replace(patient.engine.target, auth="aws")
+        texts = [text for severity, text in found(preparation.preparation, patient) if severity == "note"]
+        return [text for text in texts if "may write is not known" in text]
+
+    assert [text.rpartition(" ")[2] for text in notes(AWS_CONFIG="true")] == ["--writer-role-arns.", "--config-writer-role-arns."]
+    assert [text.rpartition(" ")[2] for text in notes()] == ["--writer-role-arns."]
+    assert notes(AWS_CONFIG="true", WRITER_ROLE_ARNS=ROLE, CONFIG_WRITER_ROLE_ARNS=f"{ROLE}-2") == []
 
 
 # --- answers of any shape ---------------------------------------------------------------------------------------------

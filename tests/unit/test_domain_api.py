@@ -284,6 +284,18 @@ def test_a_collection_is_not_asked_for_what_it_does_not_have(front: EngineFront)
     assert {asked.path.split("/")[1] for asked in front.asked} <= {"_index_template", "cloudtrail-2*"}
 
 
+def test_a_collection_does_not_take_aws_config(front: EngineFront) -> None:
+    """The outcome says so, and why, instead of putting half of it in place."""
+    front.rules.append(working({}))
+    collection = settings(front.endpoint, OPENSEARCH_SERVICE="aoss", AWS_CONFIG="true")
+    outcome = prepare(api(front), collection, lambda *_: "", Time().now + 300, clock=Time().clock, sleep=Time().sleep)
+    assert [(change.name, change.action) for change in outcome.changes] == [
+        ("cloudtrail", "create"),
+        ("config-*", "leave out"),
+    ]
+    assert "AWS Config needs a domain" in outcome.changes[1].reason
+
+
 def test_the_definitions_are_part_of_the_package() -> None:
     """Every body is where the layer has it."""
     folder = Path(__file__).parents[2] / "layers/audit_search/src/audit_search/definitions"

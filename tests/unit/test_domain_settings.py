@@ -86,6 +86,12 @@ def test_every_variable_is_read() -> None:
     assert (settings.backup_bucket, settings.backup_prefix) == ("backup-bucket", "kept/")
 
 
+def test_a_writer_of_aws_config_goes_with_its_families() -> None:
+    """Who is named without them would be mapped to nothing, and nobody would be told."""
+    with pytest.raises(SettingsError, match=r"CONFIG_WRITER_ROLE_ARNS .* set AWS_CONFIG=true as well"):
+        read(CONFIG_WRITER_ROLE_ARNS=f"{ROLE}config")
+
+
 @pytest.mark.parametrize(("text", "replicas"), [("", None), ("fit", None), (" fit ", None), ("0", 0), ("20", 20)])
 def test_replicas_fit_or_are_a_number(text: str, replicas: int | None) -> None:
     """Without a number they follow the domain's nodes."""

@@ -64,7 +64,7 @@ class Patient:
     @property
     def pattern(self) -> str:
         """Every index of the family, the ones of a wrong name as well."""
-        return f"{self.alias}-*"
+        return f"{self.alias}-*" if self.family is None or self.family.alias else self.family.pattern
 
     @cached_property
     def indices(self) -> Mapping[str, Any]:
@@ -86,10 +86,10 @@ class Patient:
         return (self.family.retention or 0) if self.family else self.settings.retention_days
 
     def of_config(self) -> Iterator[Patient]:
-        """The same installation, looked at by each family of AWS Config's that people search and that has indices."""
+        """The same installation, looked at by each family of AWS Config's that has indices."""
         for family in families(self.settings):
             other = replace(self, family=family)
-            if family.alias and family.kind != TRAIL and other.indices:
+            if family.kind != TRAIL and other.indices:
                 yield other
 
     def get(self, path: str, *, none_on_404: bool = False) -> Any:

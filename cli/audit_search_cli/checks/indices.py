@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from audit_search.aws_config.documents import HISTORY
 from audit_search_cli.checks.findings import GB, Finding, Patient, number
 from audit_search_cli.output import counted, human_bytes
 
@@ -35,6 +36,8 @@ def _dynamic(index: Mapping[str, Any]) -> Any:
 def aliases(patient: Patient) -> list[Finding]:
     """Everything is found under the one name, and nothing else has this name."""
     check = "alias"
+    if patient.family and not patient.family.alias:
+        return []
     findings = []
     alias = patient.alias
     own = patient.get(f"/{alias}?flat_settings=true", none_on_404=True)
@@ -139,8 +142,7 @@ def shards(patient: Patient) -> list[Finding]:
         name, number_of = f"{row['index']}[{row['shard']}]", row.get("docs")
         size = number(row.get("store") or 0)
         if row["prirep"] == "p" and size > _SHARD_LIMIT:
-            remedy = "Set INDEX_PERIOD=day, or more SHARDS, for the indices to come; this one stays as it is."
-            findings.append(Finding(check, "warning", f"{name} has {human_bytes(size)}, more than 50 GB.", remedy))
+            findings.append(Finding(check, "warning", f"{name} has {human_bytes(size)}, more than 50 GB.", _smaller(patient)))
         if row["state"] == "UNASSIGNED":
             primary, why = row["prirep"] == "p", row.get("unassigned.reason") or "no reason given"
             what = f"{name}: its {'primary' if primary else 'replica'} has no node ({why})."
@@ -150,13 +152,22 @@ def shards(patient: Patient) -> list[Finding]:
             documents[row["index"]] = documents.get(row["index"], 0) + int(number(number_of))
     started = {row["index"] for row in rows if row["prirep"] == "p" and row["state"] == "STARTED"}
     empty = sorted(name for name in started if not documents.get(name))
-    if empty:
+    if empty and (patient.family is None or patient.family.period):  # the index of the latest states is there from the start
         names = f"{', '.join(empty[:5])}{', …' if len(empty) > 5 else ''}"
         what = f"{counted(len(empty), 'index', 'indices')} without a document, which cost shards all the same: {names}."
         findings.append(Finding(check, "note", what, "Delete those of days long past."))
     if findings or not patient.indices:
         return findings
     return [Finding(check, "ok", f"{counted(len(rows), 'shard')} of {_count(patient.indices, '')}, none above 50 GB.")]
+
+
+def _smaller(patient: Patient) -> str:
+    """How shards get smaller; those of indices that have one shard in any case do not."""
+    family = patient.family
+    if family and family.kind != HISTORY:
+        return "It works, but moves slowly from node to node: leave room for it on each, and upgrade at quiet hours."
+    how = "more SHARDS" if family else "INDEX_PERIOD=day, or more SHARDS,"
+    return f"Set {how} for the indices to come; this one stays as it is."
 
 
 def _count(indices: Mapping[str, Any], verb: str = " is| are") -> str:

@@ -25,10 +25,25 @@ def preparation(patient: Patient) -> list[Finding]:
     if same:
         kinds = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in same.items())
         findings.append(Finding(_CHECK, "ok", f"As the settings say: {kinds}."))
-    if not patient.settings.writer_role_arns and patient.engine.target.auth == "aws":
-        remedy = "Give --stack NAME, or the function's role in --writer-role-arns."
-        findings.append(Finding(_CHECK, "note", "Whether the function may write is not known: its role is not named.", remedy))
-    return findings
+    return findings + _unknown_writers(patient)
+
+
+def _unknown_writers(patient: Patient) -> list[Finding]:
+    if patient.engine.target.auth != "aws":
+        return []
+    settings, writers = patient.settings, [("function", "--writer-role-arns", patient.settings.writer_role_arns)]
+    if settings.config:
+        writers.append(("AWS Config function", "--config-writer-role-arns", settings.config_writer_role_arns))
+    return [
+        Finding(
+            _CHECK,
+            "note",
+            f"Whether the {function} may write is not known: its role is not named.",
+            f"Give --stack NAME, or the function's role in {option}.",
+        )
+        for function, option, roles in writers
+        if not roles
+    ]
 
 
 def _finding(change: Change) -> Finding:

@@ -72,7 +72,7 @@ def changes(api: Api, settings: DomainSettings) -> list[Change]:
         return [Change("role", name, "leave out", reason) for name in roles(settings)]
     named = {
         writer(prefix): settings.writer_role_arns,
-        config_writer(prefix): settings.config_writer_role_arns if settings.config else (),
+        config_writer(prefix): settings.config_writer_role_arns,
         analyst(prefix): settings.analyst_role_arns,
     }
     for name, callers in named.items():

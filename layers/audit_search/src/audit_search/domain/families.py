@@ -35,6 +35,9 @@ class Family:
 def families(settings: DomainSettings) -> tuple[Family, ...]:
     """CloudTrail's events, and where they are wanted AWS Config's versions, events, latest states and timelines.
 
+    Versions have as many shards as events of CloudTrail, for they grow with time. The others hold a document for each resource,
+    or a few for each day.
+
     A collection has the first alone: what orders AWS Config's versions (external versions, `if_seq_no`) is not among the
     operations that it is documented to have.
     https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-genref.html
@@ -47,7 +50,7 @@ def families(settings: DomainSettings) -> tuple[Family, ...]:
         return (ours,)
     return (
         ours,
-        Family(HISTORY, history, f"{history}-2*", True, 1, refresh=refresh, retention=kept),
+        Family(HISTORY, history, f"{history}-2*", True, settings.shards, refresh=refresh, retention=kept),
         Family(EVENTS, events, f"{events}-2*", True, 1, refresh=refresh, retention=kept),
         Family(CURRENT, current, f"{prefix}{CURRENT_INDEX}", True, 1, refresh=refresh, period=0),
         Family(TIMELINE, f"{prefix}{TIMELINE}", f"{prefix}{TIMELINE}", False, 1, period=0),

@@ -83,7 +83,17 @@ def changes(api: Api, settings: DomainSettings, cluster: Cluster) -> list[Change
         existing += _existing(api, settings, family, replicas)
         if not family.period and family.alias:
             existing += _made(api, settings, family, replicas)
-    return [*templates, *_months_cannot_begin(cluster), *existing]
+    return [*templates, *_not_in_a_collection(settings), *_months_cannot_begin(cluster), *existing]
+
+
+def _not_in_a_collection(settings: DomainSettings) -> list[Change]:
+    if not settings.config or settings.service != "aoss":
+        return []
+    reason = (
+        "what orders AWS Config's versions (external versions, if_seq_no) is not among the operations of a collection: "
+        "AWS Config needs a domain"
+    )
+    return [Change(_KIND, f"{settings.index_prefix}config-*", "leave out", reason)]
 
 
 def _months_cannot_begin(cluster: Cluster) -> list[Change]:

@@ -70,6 +70,8 @@ class DomainSettings:
             backup_bucket=read.checked("BACKUP_BUCKET", bucket_problem),
             backup_prefix=read.checked("BACKUP_PREFIX", folder_problem, default="backups/"),
         )
+        if settings.config_writer_role_arns and not settings.config:
+            read.problems.append("CONFIG_WRITER_ROLE_ARNS names who writes AWS Config's documents: set AWS_CONFIG=true as well")
         if read.problems:
             raise SettingsError(read.problems)
         return settings
