@@ -58,6 +58,7 @@ __all__ = ["function", "make", "queue"]
 
 PLACE = folder()
 REQUESTS = ("_bulk", "_mget", "_search")
+CANARY = "canary-77"
 
 
 # --- objects ------------------------------------------------------------------------------------------------------------
@@ -188,6 +189,26 @@ def test_messages_of_others_are_counted(aws: Aws, engine: TestEngine, function: 
     assert failures(function(sqs_event(*others))) == []
     assert accounted(function) == {"MessagesForeign": len(others), "ObjectsSkipped": len(others)}
     assert (aws.keys(), engine.indices()) == ([], [])
+
+
+def test_no_content_is_in_the_log(aws: Aws, engine: TestEngine, function: Function) -> None:
+    """Whatever comes of a message or an object: the log has names, counts and causes, quarantine has the text."""
+    secret = {"password": CANARY}
+    bodies: list[object] = [
+        change(item(configuration=secret)),
+        change(item(resourceId="", configuration=secret)),
+        {"messageType": "ConfigForecast", **secret},
+        {"AlarmName": CANARY},
+        f"Dear {CANARY}",
+        json.dumps(change(item(configuration=secret)))[:-40],
+        s3_event(put_items(aws, item("other", configuration=secret), {"resourceType": CANARY}, CANARY)),
+    ]
+    engine.call("PUT", f"/{engine.prefix}config-history-2013.11", {"settings": {"index.blocks.write": True}})
+    bodies.append(change(item("blocked", "2013-11-20T10:00:00.000Z", configuration=secret)))
+    function(sqs_event(*bodies))
+    accounted(function)
+    assert not any(CANARY in line for line in function.output)
+    assert any(CANARY in str(line["raw"]) for line in aws.quarantined())
 
 
 def test_odd_items_are_indexed_whole(engine: TestEngine, function: Function) -> None:
@@ -403,8 +424,6 @@ def test_little_time_left_returns_everything_untouched(aws: Aws, engine: TestEng
 
 
 # --- mistakes of ours ---------------------------------------------------------------------------------------------------
-
-CANARY = "canary-77"
 
 
 @pytest.fixture

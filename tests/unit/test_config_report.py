@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import time
 
 import pytest
 
 from audit_search.accounting import Counts
 from audit_search.aws_config.reports import ConfigReport
-from audit_search.envelopes import MessageRef, ObjectRef
+from audit_search.bulk import Cause
+from audit_search.envelopes import Message, MessageRef, ObjectRef
 from audit_search.errors import AccountingError, ObjectError, SettingsError
+from audit_search.fetching import Fetcher, Turn
 from audit_search.handing_on import HandOverError, TrailQueue
+from audit_search.objects import ObjectReader, OpenObject
+from audit_search.observability import Observer
 from audit_search.quarantine import Quarantine
 from audit_search.reports import ObjectReport
 from audit_search.settings import ConfigSettings
-from tests.support.aws import QUARANTINE, Aws
+from tests.support.aws import CONFIG, QUARANTINE, Aws
 
 LEAST = {
     "OPENSEARCH_ENDPOINT": "https://search.example.com",
@@ -73,6 +79,73 @@ def test_what_cannot_be_handed_on_says_why(aws: Aws) -> None:
         TrailQueue(lambda: aws.sqs, "").hand_on(refs)
     with pytest.raises(HandOverError, match=r"could not be handed on to .*nowhere"):
         TrailQueue(lambda: aws.sqs, f"{aws.endpoint}/123456789012/nowhere").hand_on(refs)
+
+
+@pytest.mark.parametrize("summarised", [False, True])
+def test_only_what_is_summarised_may_be_gone_without_a_pointer(aws: Aws, summarised: bool) -> None:
+    """Its neighbours in a batch are read, one of them in an allowed bucket that is not there."""
+    quarantine = Quarantine(aws.s3, QUARANTINE, "quarantine/")
+    reader = ObjectReader(aws.s3, frozenset({CONFIG, "not-there"}), max_bytes=1_000_000, max_ratio=250)
+    fine = aws.put(gzip.compress(b"{}"), "fine.json.gz", CONFIG)
+    jobs = [ObjectReport(ObjectRef(CONFIG, "gone")), ObjectReport(ObjectRef(CONFIG, fine.key))]
+    jobs += [ObjectReport(ObjectRef("not-there", "x")), ObjectReport(ObjectRef("not-allowed", "x"))]
+    for job in jobs:
+        job.summarised = summarised
+    texts: list[bytes] = []
+
+    def read(_job: ObjectReport, opened: OpenObject, turn: Turn) -> None:
+        texts.append(b"".join(turn.within(opened.chunks())))
+
+    Fetcher(2).read_all(jobs, reader, quarantine, time.monotonic() + 60, read)
+    for job in jobs:
+        job.keep(quarantine)
+    assert texts == [b"{}"]
+    assert [job.outcome for job in jobs] == ["failed", "indexed", "returned", "returned"]
+    assert [(line["key"], line["error"]["type"]) for line in aws.quarantined()] == ([] if summarised else [("gone", "gone")])
+    report = ConfigReport(objects=jobs)
+    assert (report.summaries, report.quarantined) == ((1, 0) if summarised else (0, 1))
+
+
+def test_the_metrics_of_a_report_have_all_that_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    """CloudWatch's embedded format, and a line for each message and its events, with numbers and nothing else."""
+    items = ObjectReport(MessageRef("m1"), Counts(read=9, indexed=4, duplicates=2, filtered=1, quarantined=1, returned=1))
+    items.note(Cause("busy", "later"))
+    items.oldest = items.newest = "2026-11-20T10:00:00.000Z"
+    events = ObjectReport(MessageRef("m1"), Counts(read=3, indexed=1, duplicates=1, quarantined=1))
+    report = ConfigReport(objects=[items], happened=[events], handed_on=3, missing=4, corrected=5, requests=6)
+    report.counts.add(items.counts)
+    report.events.add(events.counts)
+    report.notifications.update({"config": 2, "foreign": 7})
+    report.returned_messages.append((Message("m1"), "busy"))
+    Observer("config").report(report)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (blob,) = [line for line in lines if "_aws" in line]
+    names = [metric["Name"] for metric in blob["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+    assert {name: int(blob[name][0]) for name in names if name != "EventLag"} == {
+        "RecordsRead": 9,
+        "RecordsIndexed": 4,
+        "RecordsDuplicate": 2,
+        "RecordsDifferingDuplicate": 0,
+        "RecordsFiltered": 1,
+        "RecordsQuarantined": 1,
+        "RecordsReturned": 1,
+        "Quarantined": 2,
+        "ObjectsRead": 1,
+        "ObjectsSkipped": 0,
+        "ObjectsFailed": 0,
+        "MessagesReturned": 1,
+        "BulkRequests": 6,
+        "EventsRead": 3,
+        "EventsIndexed": 1,
+        "MessagesForeign": 7,
+        "ObjectsHandedOn": 3,
+        "OnlySummaries": 0,
+        "ResourcesMissing": 4,
+        "VersionsCorrected": 5,
+    }
+    assert "EventLag" in names
+    told = [(line["message_id"], line["read"], line["outcome"]) for line in lines if line.get("message") == "message"]
+    assert told == [("m1", 9, "returned"), ("m1", 3, "indexed")]
 
 
 def test_settings_are_checked_together() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from audit_search.errors import SettingsError
-from audit_search.settings import Settings
+from audit_search.settings import ConfigSettings, Settings, WriterSettings
 
 LEAST = {
     "OPENSEARCH_ENDPOINT": "https://search.example.com",
@@ -246,3 +246,41 @@ def test_all_problems_come_in_one_error() -> None:
     assert named == {*environ, "ALLOWED_BUCKETS", "OPENSEARCH_USERNAME", "OPENSEARCH_PASSWORD_SECRET"} - {"OPENSEARCH_AUTH"}
     assert len(caught.value.problems) == 18
     assert str(caught.value).count("\n  - ") == 18
+
+
+# --- those of AWS Config's side -----------------------------------------------------------------------------------------
+
+
+def test_both_functions_read_what_they_share_alike() -> None:
+    """The same variables mean the same; what is only CloudTrail's does not matter to AWS Config's side, whatever it is."""
+    shared = {
+        "OPENSEARCH_AUTH": "none",
+        "INDEX_PREFIX": "audit-",
+        "RETENTION_DAYS": "90",
+        "INGEST_MODE": "replay",
+        "BULK_BYTES": "1000",
+        "MAX_OBJECT_BYTES": "5000",
+    }
+    config = ConfigSettings.from_env({**LEAST, **shared, "INDEX_PERIOD": "week", "EXCLUSION_RULES": "{"})
+    trail = read(**shared)
+    for name in WriterSettings.__dataclass_fields__:
+        assert getattr(config, name) == getattr(trail, name), name
+    assert config.trail_queue_url == ""
+    assert config.connections == 5
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_what_is_required_must_be_there_for_aws_config_too(name: str) -> None:
+    """A missing variable is named."""
+    with pytest.raises(SettingsError) as caught:
+        ConfigSettings.from_env({**LEAST, name: " "})
+    assert caught.value.problems == [f"{name} is missing"]
+
+
+def test_the_queue_of_cloudtrail_is_an_address() -> None:
+    """Its ARN or its name alone could not be sent to."""
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/acme-cloudtrail"
+    assert ConfigSettings.from_env({**LEAST, "TRAIL_QUEUE_URL": f" {url} "}).trail_queue_url == url
+    for wrong in ("acme-cloudtrail", "arn:aws:sqs:eu-central-1:123456789012:acme-cloudtrail", "https://host", "https://a b/c"):
+        with pytest.raises(SettingsError, match=r"TRAIL_QUEUE_URL.*URL of a queue"):
+            ConfigSettings.from_env({**LEAST, "TRAIL_QUEUE_URL": wrong})
