@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from generate import CONFIG, SampleObject, config_objects
-from story.config_payloads import delivery, item_message
+from story.config_payloads import delivery, item_message, oversized_message
 from story.inventory import instance
 from story.payloads import Stored
 from story.resources import Version
@@ -121,6 +121,13 @@ def sample(part: str) -> SampleObject:
 def history_of(stored: Stored) -> Json:
     """The message that a history was delivered."""
     return delivery("ConfigurationHistoryDeliveryCompleted", "2026-11-04T12:00:05.217Z", stored)
+
+
+def large_item(stored: Stored) -> Json:
+    """The message that an item was too large to be sent, and was delivered to this object."""
+    kind, identity = stored.key.split("/")[-3:-1]
+    item: Json = {"resourceType": kind, "resourceId": identity, "awsAccountId": SENDER, "awsRegion": REGION}
+    return oversized_message(Version(item, None), stored)
 
 
 def change(identity: str, **fields: Any) -> Json:

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 from generate import CONFIG, INSTANCE
 from osmem_server import OsmemServer
-from story.config_payloads import compliance, delivery, item_message, oversized_message
+from story.config_payloads import compliance, delivery, item_message
 from story.inventory import all_versions, role
-from story.resources import Version
 
 from tests.deploy.channels import (
     ELSEWHERE,
@@ -28,6 +27,7 @@ from tests.deploy.channels import (
     event,
     found,
     history_of,
+    large_item,
     sample,
     tell,
 )
@@ -156,8 +156,7 @@ def test_histories_and_large_items_are_read_from_the_bucket(world: World) -> Non
     world.channel.publish(history_of(world.channel.put(announced)), world.channel.topics[0])
     large = world.channel.put(sample("OversizedChangeNotification"))
     identity = large.key.split("/")[-2]
-    item: dict[str, object] = {"resourceType": "AWS::EC2::SecurityGroup", "resourceId": identity, "awsAccountId": SENDER}
-    world.channel.publish(oversized_message(Version(item, None), large), world.channel.topics[1])
+    world.channel.publish(large_item(large), world.channel.topics[1])
     queue = {"QueueArn": world.stack.outputs["ConfigQueueArn"], "Events": ["s3:ObjectCreated:*"]}
     s3 = world.channel.aws.client("s3")
     s3.put_bucket_notification_configuration(

@@ -11,12 +11,15 @@ from typing import Literal
 
 import pytest
 from osmem_server import OsmemServer
+from story.config_payloads import compliance, delivery
 
+from tests.deploy.channels import Channel, change, found, history_of, large_item, of_config, sample
 from tests.deploy.conftest import Account, Deploy, of
 from tests.deploy.stacks import DeployError, Stack, records
 from tests.deploy.test_permissions import lacking
 from tests.deploy.trails import Trail
 from tests.support.amazon_domain import AmazonDomain
+from tests.support.ministack import REGION
 
 RECEIVED = 11
 """Deliveries of each message during the outage."""
@@ -44,6 +47,49 @@ def test_an_outage_loses_nothing(deploy: Deploy, domain: AmazonDomain, trail: Tr
     domain.up()
     stack.wait_for(lambda: stack.release() * 0 or all(len(stack.documents(name)) == 2 for name in names), "all documents")
     stack.quiet()
+
+
+def test_an_outage_loses_nothing_of_config(deploy: Deploy, domain: AmazonDomain, trail: Trail, name: str) -> None:
+    """The same with a message of each kind on a topic of AWS Config's, CloudTrail's among them, which is handed on later."""
+    channel = Channel.make(trail.aws, f"{name}-config", REGION)
+    stack = deploy(domain, {**of(domain, trail), **of_config(channel)})
+    domain.down("unavailable")
+    objects = [sample(part) for part in ("ConfigHistory_AWS::EC2::Instance", "_ConfigSnapshot_", "OversizedChangeNotification")]
+    history, snapshot, large = (channel.put(one) for one in objects)
+    snapshot_came = delivery("ConfigurationSnapshotDeliveryCompleted", "2026-11-09T12:00:04.853Z", snapshot)
+    not_compliant = compliance("COMPLIANT", "NON_COMPLIANT", "2026-11-05T13:59:08.405Z")
+    changed = change("i-0a11a11a11a11a11a")
+    for message in (changed, history_of(history), snapshot_came, large_item(large), not_compliant):
+        channel.publish(message)
+    key = trail.deliver(stack, "during", records("During", 2))
+    channel.publish({"s3Bucket": trail.bucket, "s3ObjectKey": [key]})
+
+    outages: Iterator[Literal["refusing", "unavailable"]] = itertools.cycle(("refusing", "unavailable"))
+    queue = "ConfigQueueUrl"
+
+    def received_often() -> bool:
+        domain.down(next(outages))
+        stack.release(queue)
+        return min(stack.received(queue)) >= RECEIVED
+
+    stack.wait_for(lambda: len(stack.received(queue)) == 6, "six messages")
+    stack.wait_for(received_often, f"{RECEIVED} deliveries of each")
+    assert {one.seconds for one in stack.postponed(queue)} == {30, 60, 120, 240, 480, 900}
+    assert stack.waiting(queue) == 6
+    domain.up()
+    items = [changed["configurationItem"], *(json.loads(text) for one in objects for text in one.elements)]
+    versions = {(item["resourceId"], item["configurationItemCaptureTime"]) for item in items}
+
+    def arrived() -> bool:
+        stack.release(queue)
+        there = found(stack, "config-history")
+        return {(one["resourceId"], one["configurationItemCaptureTime"]) for one in there} == versions
+
+    stack.wait_for(lambda: arrived() and len(stack.documents("During")) == 2, "all versions, and CloudTrail's documents")
+    stack.quiet()
+    assert {one["resourceId"] for one in found(stack, "config-current")} == {identity for identity, _ in versions}
+    kinds = Counter(one["messageType"] for one in found(stack, "config-events"))
+    assert kinds["ComplianceChangeNotification"] == kinds["OversizedConfigurationItemChangeNotification"] == 1
 
 
 def test_an_engine_that_goes_away_under_a_running_function_loses_nothing(
