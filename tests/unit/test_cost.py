@@ -222,12 +222,12 @@ def test_logs_and_metrics_are_no_more_than_is_counted(capsys: pytest.CaptureFixt
         newest="2026-11-23T00:05:00Z",
         oldest="2026-11-23T00:00:00Z",
     )
-    Observer("cloudtrail").report(Report(objects=[found], counts=counts, requests=1))
+    Observer("audit-search-cloudtrail").report(Report(objects=[found], counts=counts, requests=1))
     written, metrics = capsys.readouterr().out.splitlines()
     assert 0.7 * cost_model.LOG_BYTES_OBJECT <= len(written) + 26 <= cost_model.LOG_BYTES_OBJECT
     assert len(metrics) + 26 + 3 * 150 <= cost_model.LOG_BYTES_INVOCATION
     assert metrics.count('"Unit"') < cost_model.METRICS
-    Observer("config").report(ConfigReport(objects=[found], counts=counts, requests=1))
+    Observer("audit-search-config").report(ConfigReport(objects=[found], counts=counts, requests=1))
     assert capsys.readouterr().out.splitlines()[1].count('"Unit"') < cost_model.CONFIG_METRICS
 
 
