@@ -40,6 +40,7 @@ ODD: dict[str, dict[str, Any]] = {
         "errorMessage": "Not a notification of a kind that is known: an object with the keys odd. Expected S3, SNS, SQS, "
         "EventBridge 'Object Created' or CloudTrail's own SNS message.",
     },
+    "ConfigFunction": {"errorType": "ReturnedError"},  # it may hold an item, and no engine answers
     "SetupFunction": {
         "errorType": "ValueError",
         "errorMessage": "this function answers CloudFormation: the event has no ResponseURL",
