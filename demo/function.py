@@ -49,13 +49,14 @@ def environment(environ: Mapping[str, str], *, endpoint: str, s3_endpoint: str) 
     """The environment of the function: the reader's, without what could lead it to a real account by mistake.
 
     Only where the engine's own log-in is AWS's (`aws`, or a password in Secrets Manager) the reader's AWS settings stay,
-    and S3 alone is redirected.
+    and S3 and SQS alone are redirected.
     """
     auth = environ.get("OPENSEARCH_AUTH", "").strip() or default_auth(endpoint, environ)
     real_account = auth == "aws" or (auth == "basic" and bool(environ.get("OPENSEARCH_PASSWORD_SECRET", "").strip()))
     made = {name: value for name, value in environ.items() if not name.startswith(("POWERTOOLS_", "AWS_LAMBDA_", "LOG_LEVEL"))}
     if real_account:
-        made |= {"AWS_ENDPOINT_URL_S3": s3_endpoint, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}
+        local = {"AWS_ENDPOINT_URL_S3": s3_endpoint, "AWS_ENDPOINT_URL_SQS": s3_endpoint}
+        made |= {**local, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}
         region = _region(endpoint)
         if region:
             made |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}

@@ -100,7 +100,7 @@ def test_keys_are_form_encoded_as_s3_does_it() -> None:
 
 
 def test_a_real_account_is_out_of_reach() -> None:
-    """The reader's AWS settings do not reach the function, unless the engine is a domain of Amazon's: then only S3 is local."""
+    """The reader's AWS settings do not reach the function, unless the engine is Amazon's: then S3 and SQS are local."""
     theirs = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_S3": "https://example.com", "POWERTOOLS_DEV": "1", "HOME": "/home/x"}
     local = environment(theirs, endpoint="http://127.0.0.1:1", s3_endpoint="http://127.0.0.1:2")
     assert "AWS_PROFILE" not in local
@@ -110,7 +110,7 @@ def test_a_real_account_is_out_of_reach() -> None:
     domain = "https://search-audit-abc.eu-west-1.es.amazonaws.com"
     signed = environment(theirs, endpoint=domain, s3_endpoint="http://127.0.0.1:2")
     assert (signed["AWS_PROFILE"], signed["AWS_REGION"], signed["OPENSEARCH_AUTH"]) == ("production", "eu-west-1", "aws")
-    assert signed["AWS_ENDPOINT_URL_S3"] == "http://127.0.0.1:2"
+    assert signed["AWS_ENDPOINT_URL_S3"] == signed["AWS_ENDPOINT_URL_SQS"] == "http://127.0.0.1:2"
     assert "AWS_ENDPOINT_URL" not in signed
 
 
