@@ -249,16 +249,17 @@ def test_every_statement_of_the_template_has_its_proof() -> None:
 def every_statement(
     deploy: Deploy, domain: AmazonDomain, made: AmazonDomain, trail: Trail, aws: Ministack, name: str
 ) -> list[Stack]:
-    """Stacks that have all statements between them, each with AWS Config."""
+    """Stacks that have all statements between them, each with AWS Config but that of a collection, which cannot hold it."""
     config = of_config(Channel.make(aws, f"{name}-config", REGION))
     command = {"PrepareDomain": "command", **config}
+    alone = {"PrepareDomain": "command"}
     vpc = {"VpcId": "vpc-0123456789abcdef0", "VpcSubnetIds": "subnet-0123456789abcdef0", "KmsKeyArns": KEY_ARN}
     collection = {"OpenSearchService": "aoss", "OpenSearchDomainArn": f"arn:aws:aoss:{REGION}:{ACCOUNT}:collection/abc123"}
     new = {"OpenSearchEndpoint": "", "OpenSearchDomainArn": "", **config, **by_password(aws, made)}
     return [
         deploy(domain, of(domain, trail, **as_admin(aws, domain), **vpc, **command), suffix="-vpc"),
         deploy(domain, of(domain, trail, **with_password(aws, domain), **command, IndexPrefix="other-"), suffix="-password"),
-        deploy(domain, {**of(domain, trail, **command), **collection}, suffix="-collection"),
+        deploy(domain, {**of(domain, trail, **alone), **collection}, suffix="-collection"),
         deploy(made, of(made, trail, **new), suffix="-made"),
     ]
 
@@ -268,7 +269,7 @@ def test_nothing_else_allows_what_a_statement_allows(every_statement: list[Stack
     seen = set()
     for stack in every_statement:
         for role in PROVEN:
-            for statement in stack.statements(role):
+            for statement in stack.statements(role) if role in stack.resources() else []:
                 seen.add((role, statement["Sid"]))
                 wanted = [
                     (action, example(resource))

@@ -69,6 +69,21 @@ def test_each_way_in_makes_the_function_and_itself(template: dict[str, Any], way
     assert len(json.loads(stack.value(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]))["widgets"]) == 16
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_collection_takes_no_config(template: dict[str, Any], way: str) -> None:
+    """Nobody gets a function whose documents a collection cannot hold: each way in is refused there, before anything is made."""
+    arn = "arn:aws:aoss:eu-central-1:123456789012:collection/abc123"
+    place = {"TrailTopicArn": HERE, "OpenSearchEndpoint": "https://abc123.eu-central-1.aoss.amazonaws.com"}
+    trail = {**place, "OpenSearchDomainArn": arn, "OpenSearchService": "aoss"}
+    config = {"ConfigBucketNames": "config-bucket", way: WAYS[way]}
+    assert Evaluated(template, **trail).refusals == []
+    (said,) = Evaluated(template, **trail, **config).refusals
+    assert "aoss holds no documents of AWS Config" in said
+    assert way in said
+    domain = {**trail, "OpenSearchService": "es", "OpenSearchDomainArn": "arn:aws:es:eu-central-1:123456789012:domain/audit"}
+    assert Evaluated(template, **domain, **config).refusals == []
+
+
 @pytest.mark.parametrize("count", [1, 2, 9, 10])
 def test_each_topic_has_a_subscription_in_its_own_region(template: dict[str, Any], count: int) -> None:
     """Of ten subscriptions there are as many as topics, each of one of them and made in the region that its ARN names."""
@@ -147,12 +162,13 @@ def test_both_rules_take_what_config_says_and_not_the_calls_of_its_api(template:
 
 
 def test_the_functions_role_has_these_statements_and_no_more(template: dict[str, Any]) -> None:
-    """What CloudTrail's function may do for its own objects and queue, and the handing on of CloudTrail's notices beside it."""
+    """What CloudTrail's function may do for its own objects and queue, the handing on of CloudTrail's notices beside it, and
+    no collection."""
     trail, config = (
         [statement["Sid"] for name, statement in statements(template) if name == role and "Sid" in statement]
         for role in ("CloudTrailFunctionRole", "ConfigFunctionRole")
     )
-    assert sorted(config) == sorted([*trail, "HandOnTrailNotices"])
+    assert sorted(config) == sorted({*trail, "HandOnTrailNotices"} - {"CallCollection"})
     found = {one["Sid"]: one for name, one in statements(template) if name == "ConfigFunctionRole" and "Sid" in one}
     queues = {sid: one["Resource"] for sid, one in found.items() if "sqs" in str(one["Action"])}
     own = {"Fn::GetAtt": ["ConfigQueue", "Arn"]}

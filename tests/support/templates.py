@@ -74,6 +74,17 @@ class Evaluated:
         """The outputs that there are."""
         return self._made("Outputs")
 
+    @property
+    def refusals(self) -> list[str]:
+        """What CloudFormation says of these parameters instead of making anything, by the template's rules."""
+        return [
+            str(assertion["AssertDescription"])
+            for rule in self._template["Rules"].values()
+            if self._holds(rule["RuleCondition"])
+            for assertion in rule["Assertions"]
+            if not self._holds(assertion["Assert"])
+        ]
+
     def _made(self, section: str) -> set[str]:
         return {
             name for name, one in self._template[section].items() if "Condition" not in one or self.holds(str(one["Condition"]))
@@ -87,6 +98,9 @@ class Evaluated:
             case "Fn::Equals":
                 left, right = (self.value(one) for one in inner)
                 return str(left) == str(right)
+            case "Fn::Contains":
+                among, wanted = (self.value(one) for one in inner)
+                return wanted in among
             case "Fn::Not":
                 return not self._holds(inner[0])
             case "Fn::And":
