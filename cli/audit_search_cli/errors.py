@@ -25,8 +25,8 @@ MISTAKE = 4
 INTERRUPTED = 130
 
 EXIT_CODES = {
-    FINE: "done; the doctor found no error",
-    FINDINGS: "the doctor found an error, or a change was refused",
+    FINE: "done; nothing was found that needs a person",
+    FINDINGS: "something needs a person: an error was found, or a change was refused, or not everything could be done",
     WRONG_USE: "wrong use: an option, an argument, or something named that does not exist",
     NOT_REACHED: "AWS or the engine cannot be reached, or does not allow it",
     MISTAKE: "a mistake in this program",
