@@ -126,6 +126,7 @@ VARIABLES = {
     "replicas": "REPLICAS",
     "writer_role_arns": "WRITER_ROLE_ARNS",
     "config_writer_role_arns": "CONFIG_WRITER_ROLE_ARNS",
+    "verifier_role_arns": "VERIFIER_ROLE_ARNS",
     "admin_role_arns": "ADMIN_ROLE_ARNS",
     "analyst_role_arns": "ANALYST_ROLE_ARNS",
 }
@@ -224,6 +225,7 @@ _SETTINGS_OPTIONS = [
     _option(
         _SETTINGS, "--config-writer-role-arns", "IAM roles that write AWS Config's items, separated by commas.", metavar="ARNS"
     ),
+    _option(_SETTINGS, "--verifier-role-arns", "IAM roles that look whether each event is there.", metavar="ARNS"),
     _option(_SETTINGS, "--admin-role-arns", "IAM roles of administrators, separated by commas.", metavar="ARNS"),
     _option(_SETTINGS, "--analyst-role-arns", "IAM roles of people who search, separated by commas.", metavar="ARNS"),
 ]

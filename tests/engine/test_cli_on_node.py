@@ -165,7 +165,7 @@ def prefix(secured: SecuredNode) -> Iterator[str]:
     yield made
     secured.call("DELETE", f"/_index_template/{made}*")
     secured.call("DELETE", f"/{made}config-current-v1")
-    for role in ("cloudtrail-writer", "cloudtrail-analyst", "config-writer"):
+    for role in ("cloudtrail-writer", "cloudtrail-analyst", "cloudtrail-verifier", "config-writer"):
         secured.call("DELETE", f"{SECURITY}/rolesmapping/{made}{role}")
         secured.call("DELETE", f"{SECURITY}/roles/{made}{role}")
 
@@ -203,6 +203,18 @@ def test_a_writer_of_aws_config_that_is_not_mapped_is_an_error(secured: SecuredN
     assert f"{prefix}cloudtrail" not in missing
     assert signed_in(secured, aws, ADMIN, PASSWORD, prefix, "setup", *config).code == 0
     after = findings(signed_in(secured, aws, ADMIN, PASSWORD, prefix, "doctor", *config))
+    assert [finding["what"] for finding in after["preparation"] if finding["severity"] == "error"] == []
+
+
+def test_a_verification_that_is_not_mapped_is_an_error(secured: SecuredNode, aws: Aws, prefix: str) -> None:
+    """Its role and its mapping are those that are missing; the set-up puts both in place."""
+    verifier = ("--verifier-role-arns", f"{WRITER}-of-proof")
+    assert signed_in(secured, aws, ADMIN, PASSWORD, prefix, "setup").code == 0
+    before = findings(signed_in(secured, aws, ADMIN, PASSWORD, prefix, "doctor", *verifier))
+    missing = [finding["what"].split(" is ")[0] for finding in before["preparation"] if finding["severity"] == "error"]
+    assert missing == [f"role {prefix}cloudtrail-verifier", f"role mapping {prefix}cloudtrail-verifier"]
+    assert signed_in(secured, aws, ADMIN, PASSWORD, prefix, "setup", *verifier).code == 0
+    after = findings(signed_in(secured, aws, ADMIN, PASSWORD, prefix, "doctor", *verifier))
     assert [finding["what"] for finding in after["preparation"] if finding["severity"] == "error"] == []
 
 

@@ -146,7 +146,8 @@ def make(secured: SecuredNode) -> Iterator[Make]:
     for prefix in prefixes:
         secured.call("DELETE", f"/{prefix}*")
         secured.call("DELETE", f"/_index_template/{prefix}*")
-        for role in (f"{prefix}cloudtrail-writer", f"{prefix}cloudtrail-analyst", f"{prefix}config-writer"):
+        for kind in ("cloudtrail-writer", "cloudtrail-analyst", "cloudtrail-verifier", "config-writer"):
+            role = f"{prefix}{kind}"
             secured.call("DELETE", f"{SECURITY}/rolesmapping/{role}")
             secured.call("DELETE", f"{SECURITY}/roles/{role}")
 
@@ -177,6 +178,49 @@ def test_a_second_run_changes_nothing(make: Make) -> None:
     again = installation.set_up()
     assert [change for change in again.changes if change.action not in ("unchanged", "leave out")] == []
     assert the(again.changes, "ISM policy").action == "leave out"  # the node has no such plugin
+
+
+@pytest.fixture(scope="module")
+def verified(make: Make) -> Installation:
+    """An installation with a role for the verification, with one event."""
+    installation = make(VERIFIER_ROLE_ARNS=f"{ACCOUNT}:role/verify")
+    installation.set_up()
+    assert installation.bulk(installation.writer, ("create", installation.index, "there")) == [(201, "")]
+    return installation
+
+
+def test_the_verification_asks_whether_events_are_there(verified: Installation, installed: Installation) -> None:
+    """By id, in indices that are there and in others, and by search in all of them; nobody else's are answered."""
+    (role,) = verified.settings.verifier_role_arns
+    assert actions(verified.set_up().changes, "role mapping")[f"{verified.prefix}cloudtrail-verifier"] == "unchanged"
+    engine = HttpEngine(verified.settings, lambda: Caller(verified.node, role))
+    asked = [(verified.index, "there"), (verified.index, "gone"), (f"{verified.prefix}cloudtrail-2001.01", "gone")]
+    reply = engine.mget([{"_index": index, "_id": name} for index, name in [*asked, (installed.index, "there")]], 60)
+    there, gone, none, theirs = reply.items or []
+    assert (there["found"], gone["found"]) == (True, False)
+    assert none["error"]["type"] == "index_not_found_exception"
+    query = {"query": {"ids": {"values": ["there"]}}, "_source": False}
+    verified.node.request("POST", f"/{verified.index}/_refresh")
+    assert [hit["_id"] for hit in engine.search(f"{verified.prefix}cloudtrail", query, 60).items or []] == ["there"]
+    assert theirs["error"]["type"] == "security_exception"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/{prefix}cloudtrail-2026.11/_doc/mine"),
+        ("DELETE", "/{prefix}cloudtrail-2026.11/_doc/there"),
+        ("DELETE", "/{prefix}cloudtrail-2026.11"),
+        ("PUT", "/{prefix}cloudtrail-2026.11/_settings"),
+        ("GET", "/_index_template/{prefix}cloudtrail"),
+        ("GET", f"{SECURITY}/roles"),
+    ],
+)
+def test_the_verification_can_do_nothing_else(verified: Installation, method: str, path: str) -> None:
+    """No writing, no deletion, nothing of the domain's."""
+    (role,) = verified.settings.verifier_role_arns
+    body = {"index.refresh_interval": "5s"} if path.endswith("_settings") else {"a": 1} if method == "PUT" else None
+    assert verified.node.call(method, path.format(prefix=verified.prefix), body, backend_roles=[role])[0] == 403
 
 
 def first_of(outcome: Outcome, role: str) -> str:

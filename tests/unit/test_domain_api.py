@@ -303,6 +303,7 @@ def test_the_definitions_are_part_of_the_package() -> None:
         "index_template.cloudtrail.json",
         "ism.dated.json",
         "role.cloudtrail-analyst.json",
+        "role.cloudtrail-verifier.json",
         "role.cloudtrail-writer.json",
         "role.config-writer.json",
     }

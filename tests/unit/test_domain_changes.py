@@ -151,12 +151,13 @@ def test_all_states_are_there() -> None:
 def test_every_object_has_the_prefix_and_the_mark() -> None:
     """Names and patterns carry INDEX_PREFIX, so that installations share a domain; each object says whose it is."""
     prefix = "acme-"
-    both = settings(INDEX_PREFIX=prefix, AWS_CONFIG="true")
+    both = settings(INDEX_PREFIX=prefix, AWS_CONFIG="true", VERIFIER_ROLE_ARNS="arn:aws:iam::123456789012:role/verify")
     every = families(both)
     policies = [lifecycle.policy(family)["policy"] for family in every if family.retention is not None]
     roles = access.roles(both)
     assert [family.name for family in every] == [index_template.name(prefix, family.kind) for family in every]
-    assert set(roles) == {"acme-cloudtrail-writer", "acme-config-writer", "acme-cloudtrail-analyst"}
+    kinds = ("cloudtrail-writer", "config-writer", "cloudtrail-verifier", "cloudtrail-analyst")
+    assert set(roles) == {f"acme-{kind}" for kind in kinds}
     patterns = [pattern for policy in policies for one in policy["ism_template"] for pattern in one["index_patterns"]]
     patterns += [pattern for body in roles.values() for one in body["index_permissions"] for pattern in one["index_patterns"]]
     assert [pattern for pattern in patterns if not pattern.startswith(("acme-cloudtrail", "acme-config-"))] == []
@@ -181,6 +182,19 @@ def test_the_writer_may_only_create() -> None:
     assert [one["allowed_actions"] for one in writer["index_permissions"]] == [
         ["indices:data/write/bulk*", "indices:data/write/index", "indices:admin/create"]
     ]
+
+
+def test_the_verifier_reads_events_alone() -> None:
+    """The role has no permission that writes, nor anything of AWS Config's; nobody's role is not made."""
+    verifier = access.roles(settings(VERIFIER_ROLE_ARNS="arn:aws:iam::123456789012:role/verify"))["cloudtrail-verifier"]
+    assert verifier["cluster_permissions"] == ["indices:data/read/mget"]
+    assert verifier["index_permissions"] == [
+        {
+            "index_patterns": index_template.definition()["index_patterns"],
+            "allowed_actions": ["indices:data/read/mget*", "indices:data/read/search"],
+        }
+    ]
+    assert "cloudtrail-verifier" not in access.roles(settings(AWS_CONFIG="true"))
 
 
 def test_the_config_writer_reads_by_id_and_searches_latest_states_alone() -> None:

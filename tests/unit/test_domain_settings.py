@@ -43,6 +43,7 @@ def test_one_variable_is_enough() -> None:
         replicas=None,
         writer_role_arns=(),
         config_writer_role_arns=(),
+        verifier_role_arns=(),
         admin_role_arns=(),
         analyst_role_arns=(),
         domain_admin_role_arn="",
@@ -68,6 +69,7 @@ def test_every_variable_is_read() -> None:
         REPLICAS="2",
         WRITER_ROLE_ARNS=f"{ROLE}function",
         CONFIG_WRITER_ROLE_ARNS=f"{ROLE}config",
+        VERIFIER_ROLE_ARNS=f"{ROLE}verify",
         ADMIN_ROLE_ARNS=f" {SSO} ,, arn:aws:iam::123456789012:user/maria",
         ANALYST_ROLE_ARNS=f"security team,{ROLE}analyst,{ROLE}analyst",
         DOMAIN_ADMIN_ROLE_ARN=f"{ROLE}path/admin",
@@ -79,6 +81,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.lean, settings.refresh_interval, settings.shards, settings.replicas) == (True, "1m", 3, 2)
     assert settings.writer_role_arns == (f"{ROLE}function",)
     assert (settings.config, settings.config_writer_role_arns) == (True, (f"{ROLE}config",))
+    assert settings.verifier_role_arns == (f"{ROLE}verify",)
     assert settings.config_retention_days == 2_557
     assert settings.admin_role_arns == (SSO, "arn:aws:iam::123456789012:user/maria")
     assert settings.analyst_role_arns == ("security team", f"{ROLE}analyst")

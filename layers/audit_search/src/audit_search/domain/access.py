@@ -42,17 +42,24 @@ def config_writer(prefix: str) -> str:
     return f"{prefix}config-writer"
 
 
+def verifier(prefix: str) -> str:
+    """The role of what looks whether each event of the trail is there: it searches CloudTrail's events, and writes nothing."""
+    return f"{index_template.name(prefix)}-verifier"
+
+
 def analyst(prefix: str) -> str:
     """The role of those who search, and write nothing."""
     return f"{index_template.name(prefix)}-analyst"
 
 
 def roles(settings: DomainSettings) -> dict[str, dict[str, Any]]:
-    """The bodies of the roles by their names."""
+    """The bodies of the roles by their names; those of AWS Config and of the verification where somebody needs them."""
     prefix = settings.index_prefix
     bodies = {writer(prefix): definition("role.cloudtrail-writer"), analyst(prefix): definition("role.cloudtrail-analyst")}
     if settings.config:
         bodies[config_writer(prefix)] = definition("role.config-writer")
+    if settings.verifier_role_arns:
+        bodies[verifier(prefix)] = definition("role.cloudtrail-verifier")
     for body in bodies.values():
         for permission in body["index_permissions"]:
             permission["index_patterns"] = [f"{prefix}{pattern}" for pattern in permission["index_patterns"]]
@@ -73,6 +80,7 @@ def changes(api: Api, settings: DomainSettings) -> list[Change]:
     named = {
         writer(prefix): settings.writer_role_arns,
         config_writer(prefix): settings.config_writer_role_arns,
+        verifier(prefix): settings.verifier_role_arns,
         analyst(prefix): settings.analyst_role_arns,
     }
     for name, callers in named.items():

@@ -40,6 +40,7 @@ class DomainSettings:
     replicas: int | None
     writer_role_arns: tuple[str, ...]
     config_writer_role_arns: tuple[str, ...]
+    verifier_role_arns: tuple[str, ...]
     admin_role_arns: tuple[str, ...]
     analyst_role_arns: tuple[str, ...]
     domain_admin_role_arn: str
@@ -64,6 +65,7 @@ class DomainSettings:
             replicas=_replicas(read, environ),
             writer_role_arns=_callers(read, "WRITER_ROLE_ARNS"),
             config_writer_role_arns=_callers(read, "CONFIG_WRITER_ROLE_ARNS"),
+            verifier_role_arns=_callers(read, "VERIFIER_ROLE_ARNS"),
             admin_role_arns=_callers(read, "ADMIN_ROLE_ARNS"),
             analyst_role_arns=_callers(read, "ANALYST_ROLE_ARNS"),
             domain_admin_role_arn=read.checked("DOMAIN_ADMIN_ROLE_ARN", _role),
