@@ -177,7 +177,7 @@ class Reader:
             service=self.choice("OPENSEARCH_SERVICE", ("es", "aoss")),
             username=self._environ.get("OPENSEARCH_USERNAME", ""),
             password_secret=self._environ.get("OPENSEARCH_PASSWORD_SECRET", ""),
-            index_prefix=self.checked("INDEX_PREFIX", _prefix),
+            index_prefix=self.checked("INDEX_PREFIX", prefix_problem),
             retention_days=self.integer("RETENTION_DAYS", 0, 0, 36_500),
         )
         if read["auth"] == "basic":
@@ -268,7 +268,8 @@ def _readable_on_the_way(endpoint: str) -> bool:
     return url.scheme == "http" and url.hostname not in ("127.0.0.1", "localhost", "::1")
 
 
-def _prefix(value: str) -> str:
+def prefix_problem(value: str) -> str:
+    """What is wrong with a prefix of index names; nothing where all is well."""
     return (
         ""
         if _PREFIX.fullmatch(value)
