@@ -1,0 +1,55 @@
+"""`docs/alerts.md`, made of the alert rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from audit_search_cli.alert_sources import Source
+
+_INTRODUCTION = """\
+# Alert rules
+
+Made of `layers/audit_search/src/audit_search/definitions/alerts/*.yaml` by `python -m audit_search_cli.alert_rules`; a
+test holds it to that. A rule says which CloudTrail records it means, and brings samples of records that it must and
+must not match. **The function does not match records against the rules yet, and nobody is notified**: they can be
+tested, and used through `audit_search.alerts.matching.deployed().matching(record)`.
+
+*Tier* is how a hit is meant to reach people: `page` wakes somebody, `ticket` is looked at within the day, `digest` is
+read in a summary, `off` is kept for searches. *CIS* is the CIS AWS Foundations Benchmark v3.0.0, *ATT&CK* MITRE's. A
+rule with a number in *counts* is about that many records in that time; alone such a record says little.
+"""
+
+_ADDING = """\
+## Add a rule in five minutes
+
+1. Copy the file of a rule that is like yours. Its name is the file's: `name: my-rule` in `my-rule.yaml`.
+2. `events` are CloudTrail's event names (`"*"` for each there is), `sources` the services (`ec2.amazonaws.com`; empty
+   for any). `outcome` says whether the call has to have succeeded, failed, or either. With `service_linked_roles: left
+   out` the calls of service-linked roles, and of nobody else, do not count; keep `matched` for root, IAM, trails and
+   keys.
+3. `condition` is what else must hold: `all`, `any` and `not`, or a `field` with one of `equals`, `in`, `prefix`,
+   `wildcard` (`*` is any text), `exists`, `cidr`; `elements` holds a condition for one element of a list. A path
+   through a list means any of its elements.
+4. `samples`: whole records that must match, and those that must not: the same call failed, made by a service-linked
+   role, and a near miss. A record that other rules match as well names them under `also`.
+5. `.venv/bin/python -m audit_search_cli.alert_rules`, then `.venv/bin/pytest tests/unit/test_alert_rules.py`: each rule
+   is tried on the samples of all rules, and may hit only where that is declared.
+
+What is known and needs no alert goes into `suppressions`, with `who` decided it, `why`, `until` when (a day), and a
+`condition`. It ends by itself, by the time of the event.
+"""
+
+
+def text(rules: Iterable[Source]) -> str:
+    """The whole document."""
+    order = ("page", "ticket", "digest", "off")
+    rows = [_row(rule) for rule in sorted(rules, key=lambda rule: (order.index(rule.tier), rule.name))]
+    head = "| Rule | Severity | Tier | Counts | References | What it means | What to do |\n|---|---|---|---|---|---|---|"
+    return "\n".join([_INTRODUCTION, head, *rows, "", _ADDING])
+
+
+def _row(rule: Source) -> str:
+    references = [f"CIS {item}" for item in rule.references.cis] + rule.references.attack
+    counts = f"{rule.threshold.count} in {rule.threshold.minutes} min by `{rule.threshold.by}`" if rule.threshold else ""
+    cells = (f"`{rule.name}`: {rule.title}", rule.severity, rule.tier, counts, ", ".join(references), rule.means, rule.do)
+    return f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |"

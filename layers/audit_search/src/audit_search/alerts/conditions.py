@@ -1,0 +1,124 @@
+"""The conditions of alert rules: what they may say, and the test of a record that each becomes.
+
+A condition is one of
+
+- `{"all": [...]}`, `{"any": [...]}`, `{"not": condition}`,
+- `{"field": "a.b.c", OPERATOR: value}` with one operator of OPERATORS,
+- `{"field": "a.b", "elements": condition}`: one element of the list there meets the condition, whose fields begin at it.
+
+A path that leads through a list means each of its elements, and a field meets an operator when one of its values does.
+Values are compared as text: `true` is the boolean and the word, as CloudTrail writes both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+Test = Callable[[Mapping[str, Any]], bool]
+"""Whether a record, or an element of one, meets a condition."""
+
+OPERATORS = ("equals", "in", "prefix", "wildcard", "exists", "cidr")
+
+
+def compiled(condition: object, where: str = "condition") -> Test:
+    """The test that `condition` describes.
+
+    Raises ValueError with one line that says where in the condition something is wrong, and what would be right.
+    """
+    if not isinstance(condition, Mapping):
+        raise ValueError(f"{where}: must be a mapping with all, any, not or field, not {_kind(condition)}")  # noqa: TRY004  # one kind of error
+    if "field" in condition:
+        return _of_field(condition, where)
+    if len(condition) != 1 or next(iter(condition)) not in {"all", "any", "not"}:
+        raise ValueError(f"{where}: has the keys {sorted(condition)}: must have field, or one of all, any and not")
+    (key, below), *_ = condition.items()
+    if key == "not":
+        negated = compiled(below, f"{where}.not")
+        return lambda record: not negated(record)
+    if not isinstance(below, list) or not below:
+        raise ValueError(f"{where}.{key}: must be a list of conditions, not {_kind(below)}")
+    tests = tuple(compiled(each, f"{where}.{key}[{number}]") for number, each in enumerate(below))
+    if key == "all":
+        return lambda record: all(test(record) for test in tests)
+    return lambda record: any(test(record) for test in tests)
+
+
+def values(record: object, path: tuple[str, ...]) -> Iterator[object]:
+    """What `path` leads to: nothing, one value, or one for each element of the lists on the way."""
+    if isinstance(record, list):
+        for element in record:
+            yield from values(element, path)
+    elif not path:
+        yield record
+    elif isinstance(record, Mapping) and path[0] in record:
+        yield from values(record[path[0]], path[1:])
+
+
+def text(value: object) -> str | None:
+    """A plain value as it is compared; None for null, lists and objects."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _of_field(condition: Mapping[str, Any], where: str) -> Test:
+    field = condition["field"]
+    if not isinstance(field, str) or not all(field.split(".")):
+        raise ValueError(f"{where}.field: must be a path such as requestParameters.name, not {field!r}")
+    operators = [key for key in condition if key != "field"]
+    if len(operators) != 1 or operators[0] not in (*OPERATORS, "elements"):
+        raise ValueError(f"{where}: {field} needs one of {', '.join(OPERATORS)} and elements, and has {operators}")
+    path, operator = tuple(field.split(".")), operators[0]
+    operand, place = condition[operator], f"{where}.{operator}"
+    if operator == "exists":
+        if not isinstance(operand, bool):
+            raise ValueError(f"{place}: must be true or false, not {operand!r}")
+        return lambda record: any(value is not None for value in values(record, path)) is operand
+    if operator == "elements":
+        inner = compiled(operand, place)
+        return lambda record: any(isinstance(each, Mapping) and inner(each) for each in values(record, path))
+    accepts = _comparison(operator, operand, place)
+    return lambda record: any(found is not None and accepts(found) for found in map(text, values(record, path)))
+
+
+def _comparison(operator: str, operand: object, where: str) -> Callable[[str], bool]:
+    if operator == "equals":
+        if (wanted := text(operand)) is None:
+            raise ValueError(f"{where}: must be one plain value, not {_kind(operand)}; several go into in")
+        return lambda found: found == wanted
+    listed = operand if isinstance(operand, list) else [operand]
+    texts = [each for each in map(text, listed) if each is not None]
+    if not texts or len(texts) != len(listed) or (operator == "in" and listed is not operand):
+        raise ValueError(f"{where}: must be a list of plain values, not {_kind(operand)}")
+    if operator == "in":
+        return frozenset(texts).__contains__
+    if operator == "prefix":
+        beginnings = tuple(texts)
+        return lambda found: found.startswith(beginnings)
+    if operator == "cidr":
+        return _within(texts, where)
+    pattern = re.compile("|".join(".*".join(map(re.escape, each.split("*"))) for each in texts), re.DOTALL)
+    return lambda found: pattern.fullmatch(found) is not None
+
+
+def _within(ranges: list[str], where: str) -> Callable[[str], bool]:
+    try:
+        networks = [ip_network(each) for each in ranges]
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+    def within(found: str) -> bool:
+        try:
+            address = ip_address(found)
+        except ValueError:  # the name of a service stands where an address would
+            return False
+        return any(address in network for network in networks)
+
+    return within
+
+
+def _kind(value: object) -> str:
+    return f"{value!r}" if text(value) is not None else f"a {type(value).__name__} ({value!r:.60})"

@@ -1,0 +1,109 @@
+"""Which alert rules a CloudTrail record meets: a look-up by its event name, then the conditions of the few rules found.
+
+The rules are read from `definitions/alerts.json`, which `python -m audit_search_cli.alert_rules` makes of
+`definitions/alerts/*.yaml`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from audit_search.alerts.conditions import Test, compiled
+
+ANY = "*"
+"""Stands among the events of a rule for each event there is."""
+
+_SERVICE_LINKED = compiled(
+    {"field": "userIdentity.sessionContext.sessionIssuer.arn", "wildcard": "arn:aws*:iam::*:role/aws-service-role/*"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, ready to be tested.
+
+    `counted` is whether the rule is about how often something happens: the records that it matches are those that count.
+    """
+
+    name: str
+    severity: str
+    tier: str
+    events: tuple[str, ...]
+    sources: frozenset[str]
+    outcome: str
+    leaves_out_service_linked_roles: bool
+    test: Test | None
+    suppressions: tuple[tuple[str, Test], ...]
+    counted: bool
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Whether the record, whose event name is one of the rule's, is one that the rule means."""
+        if self.sources and record.get("eventSource") not in self.sources:
+            return False
+        if self.outcome != "any" and (self.outcome == "failure") != bool(record.get("errorCode")):
+            return False
+        if self.test is not None and not self.test(record):
+            return False
+        if self.leaves_out_service_linked_roles and _SERVICE_LINKED(record):
+            return False
+        # By the event's time and not by the clock: a record read again is judged as it was the first time.
+        day = str(record.get("eventTime") or "")[:10]
+        return not any(day <= until and test(record) for until, test in self.suppressions)
+
+
+class Rules:
+    """Rules by the name of the event."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        """Raises ValueError when two rules have one name."""
+        self.by_name: dict[str, Rule] = {}
+        self._by_event: dict[str, list[Rule]] = {}
+        for rule in rules:
+            if rule.name in self.by_name:
+                raise ValueError(f"alert rules: the name {rule.name!r} is there twice")
+            self.by_name[rule.name] = rule
+            for event in rule.events:
+                self._by_event.setdefault(event, []).append(rule)
+        self._of_all = self._by_event.pop(ANY, [])
+
+    def matching(self, record: Mapping[str, Any]) -> list[str]:
+        """The names of the rules that the record meets, sorted; a record of any shape is taken."""
+        event = record.get("eventName")
+        own = self._by_event.get(event, ()) if isinstance(event, str) else ()
+        return sorted(rule.name for rule in (*own, *self._of_all) if rule.matches(record))
+
+
+def rule(body: Mapping[str, Any]) -> Rule:
+    """A rule of the deployed form.
+
+    Raises ValueError with one line when its condition or that of a suppression is wrong.
+    """
+    name = body["name"]
+    condition = body.get("condition")
+    return Rule(
+        name=name,
+        severity=body["severity"],
+        tier=body["tier"],
+        events=tuple(body["events"]),
+        sources=frozenset(body["sources"]),
+        outcome=body["outcome"],
+        leaves_out_service_linked_roles=body["service_linked_roles"] == "left out",
+        test=None if condition is None else compiled(condition, f"{name}: condition"),
+        suppressions=tuple(
+            (each["until"], compiled(each["condition"], f"{name}: suppressions[{number}].condition"))
+            for number, each in enumerate(body["suppressions"])
+        ),
+        counted=body.get("threshold") is not None,
+    )
+
+
+@cache
+def deployed() -> Rules:
+    """The rules of this package, read at the first call."""
+    text = resources.files("audit_search.definitions").joinpath("alerts.json").read_text("utf-8")
+    return Rules(map(rule, json.loads(text)["rules"]))
