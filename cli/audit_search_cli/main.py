@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from audit_search import __version__
 from audit_search.errors import AuditSearchError, DomainSetupError, EngineUnreachableError, SettingsError
-from audit_search_cli.commands import dashboards, dlq, doctor, notification, outputs, quarantine, setup
+from audit_search_cli.commands import dashboards, dlq, doctor, notification, outputs, quarantine, setup, status
 from audit_search_cli.errors import FINE, INTERRUPTED, MISTAKE, NOT_REACHED, WRONG_USE, Problem, explain_aws
 from audit_search_cli.options import EXIT_CODE_ROWS, DocumentedGroup, Invocation, engine_options
 from audit_search_cli.output import clean
@@ -81,6 +81,7 @@ def _tell(what: str, remedy: str, code: int) -> int:
     examples=(
         "audit-search setup --stack audit-search --dry-run",
         "audit-search doctor --stack audit-search",
+        "audit-search status --stack audit-search",
         "audit-search notification show s3://my-trail-bucket",
         "audit-search dlq list --stack audit-search",
         "audit-search quarantine list --stack audit-search",
@@ -99,6 +100,7 @@ def main() -> None:
 
 main.add_command(setup.setup)
 main.add_command(doctor.doctor)
+main.add_command(status.status)
 main.add_command(notification.group)
 main.add_command(dlq.group)
 main.add_command(quarantine.group)

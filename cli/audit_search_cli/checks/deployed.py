@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from audit_search_cli import dead_letters
@@ -13,6 +13,7 @@ from audit_search_cli.stack import Stack
 
 _OLD_MESSAGE_SECONDS = 3_600
 _ALARMS_AT_ONCE = 100
+_TYPES = {"MetricAlarm": "Alarm", "CompositeAlarm": "CompositeAlarm"}
 
 
 def _stack(patient: Patient) -> Stack:
@@ -51,19 +52,19 @@ def _dead(patient: Patient, found: Stack, url: str, of: str) -> Finding:
     name = f"{of or 'The '}dead-letter queue"
     if not waiting and not in_flight:
         return Finding("dead letters", "ok", f"{name} is empty.")
-    age = _oldest(patient, url)
-    oldest = f", the oldest for {human_age(age)}" if age is not None else ""
+    age = oldest(patient.client("cloudwatch"), url, patient.now)
+    since = f", the oldest for {human_age(age)}" if age is not None else ""
     which = f"--stack {found.name}{' --of config' if of else ''}"
     remedy = (
         f"audit-search dlq list {which} shows what they name; mend the cause, then audit-search dlq redrive {which}. They are "
         "kept for 14 days after they were sent."
     )
-    return Finding("dead letters", "error", f"{name} holds {counted(waiting + in_flight, 'message')}{oldest}.", remedy)
+    return Finding("dead letters", "error", f"{name} holds {counted(waiting + in_flight, 'message')}{since}.", remedy)
 
 
 def _live(patient: Patient, url: str, of: str) -> Finding:
     waiting, in_flight, _ = dead_letters.counts(patient.client("sqs"), url)
-    age = _oldest(patient, url)
+    age = oldest(patient.client("cloudwatch"), url, patient.now)
     what = f"{of or 'The '}queue holds {counted(waiting, 'message')}; {in_flight:,} more in work or postponed"
     what += f"; the oldest is {human_age(age)} old." if age is not None else "."
     if age is not None and age > _OLD_MESSAGE_SECONDS:
@@ -72,14 +73,14 @@ def _live(patient: Patient, url: str, of: str) -> Finding:
     return Finding("queue", "ok", what)
 
 
-def _oldest(patient: Patient, url: str) -> float | None:
+def oldest(cloudwatch: Any, url: str, now: datetime) -> float | None:
     """Seconds that the oldest message has waited, by the newest figure that CloudWatch has of the last quarter of an hour."""
-    answer = patient.client("cloudwatch").get_metric_statistics(
+    answer = cloudwatch.get_metric_statistics(
         Namespace="AWS/SQS",
         MetricName="ApproximateAgeOfOldestMessage",
         Dimensions=[{"Name": "QueueName", "Value": url.rsplit("/", 1)[-1]}],
-        StartTime=patient.now - timedelta(minutes=15),
-        EndTime=patient.now,
+        StartTime=now - timedelta(minutes=15),
+        EndTime=now,
         Period=60,
         Statistics=["Maximum"],
     )
@@ -123,17 +124,9 @@ def _sources(client: Any, found: Stack) -> Iterator[Finding]:
 def alarms(patient: Patient) -> list[Finding]:
     """No alarm of the stack is on."""
     found = _stack(patient)
-    names = sorted(
-        [*found.of_type("AWS::CloudWatch::Alarm").values(), *found.of_type("AWS::CloudWatch::CompositeAlarm").values()]
-    )
-    if not names:
+    states = alarm_states(patient.client("cloudwatch"), found)
+    if not states:
         return [Finding("alarms", "note", f"{found.name} has no alarms.")]
-    client = patient.client("cloudwatch")
-    states: list[dict[str, Any]] = []
-    for start in range(0, len(names), _ALARMS_AT_ONCE):
-        kinds = ["MetricAlarm", "CompositeAlarm"]
-        answer = client.describe_alarms(AlarmNames=names[start : start + _ALARMS_AT_ONCE], AlarmTypes=kinds)
-        states += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
     on = [alarm for alarm in states if alarm["StateValue"] == "ALARM"]
     findings = [
         Finding(
@@ -147,3 +140,14 @@ def alarms(patient: Patient) -> list[Finding]:
     unknown = sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in states)
     quiet = f"; {unknown} have no data yet" if unknown else ""
     return findings or [Finding("alarms", "ok", f"None of {len(states)} alarms is on{quiet}.")]
+
+
+def alarm_states(cloudwatch: Any, found: Stack) -> list[dict[str, Any]]:
+    """Every alarm of a stack as CloudWatch describes it; empty where it has none."""
+    kinds = ["MetricAlarm", "CompositeAlarm"]
+    names = sorted(name for kind in kinds for name in found.of_type(f"AWS::CloudWatch::{_TYPES[kind]}").values())
+    states: list[dict[str, Any]] = []
+    for start in range(0, len(names), _ALARMS_AT_ONCE):
+        answer = cloudwatch.describe_alarms(AlarmNames=names[start : start + _ALARMS_AT_ONCE], AlarmTypes=kinds)
+        states += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+    return states
