@@ -249,3 +249,22 @@ def test_the_node_is_the_one_that_is_meant(node: OpenSearchNode) -> None:
         env={},
     )
     assert findings(shown)["version"][0]["what"] == "OpenSearch 2.19.4."
+
+
+def test_the_status_has_each_account_and_region(engine: TestEngine) -> None:
+    """By the node's own aggregation; one that is silent for long is marked, and what has no account is not forgotten."""
+    assert on(engine, "setup").code == 0
+    now = datetime.now(UTC)
+    index = f"/{engine.prefix}cloudtrail-{now:%Y.%m}/_doc/"
+    for number, (region, minutes) in enumerate((("eu-central-1", 30), ("eu-central-1", 20), ("us-east-1", 600))):
+        engine.put(f"{index}{number}", {**event(minutes, now), "awsRegion": region})
+    engine.put(f"{index}none", {name: value for name, value in event(1, now).items() if name != "recipientAccountId"})
+    engine.refresh()
+    shown = on(engine, "status")
+    assert shown.code == 0, shown
+    rows = [(row["account"], row["region"], row["documents"], row["stale"]) for row in shown.document["cloudtrail"]]
+    assert rows == [
+        ("", "eu-central-1", 1, False),
+        ("111122223333", "eu-central-1", 2, False),
+        ("111122223333", "us-east-1", 1, True),
+    ]
