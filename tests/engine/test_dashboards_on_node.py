@@ -1,0 +1,226 @@
+"""The dashboards on a real node with the sample events: each graph's answer is what a count over the records says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from generate import SampleObject, sample_objects
+
+from audit_search import index_template
+from audit_search.dashboards import contents, saved_objects
+from audit_search.dashboards.fields import fields
+from demo.hits import field as value_of
+from tests.engine.test_documented_config_queries import filled as versions
+from tests.engine.test_function_on_node import engine
+from tests.integration.test_function import Make, deliver, make
+from tests.support import graphs
+from tests.support.aws import Aws
+from tests.support.engines import TestEngine
+from tests.support.graphs import Record
+
+__all__ = ["engine", "make", "versions"]
+
+
+def _records(sample: SampleObject) -> list[Record]:
+    """The records of an object; none of one that a JSON parser does not take as it is, or whose events name no time."""
+    try:
+        elements = [json.loads(element) for element in sample.elements]
+    except (ValueError, RecursionError):
+        return []
+    records: list[Record] = [element for element in elements if isinstance(element, dict)]
+    return records if all("eventTime" in record for record in records) else []
+
+
+SAMPLES = {sample.key: found for sample in sample_objects() if (found := _records(sample))}
+RECORDS: list[Record] = list(
+    {str(record.get("eventID", json.dumps(record))): record for some in SAMPLES.values() for record in some}.values()
+)
+"""Each event once, as it stands in the objects."""
+
+
+def _text(record: Record, *path: str) -> str:
+    value: Any = record
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _failed(record: Record) -> bool:
+    login = _text(record, "responseElements", "ConsoleLogin") if record.get("eventName") == "ConsoleLogin" else ""
+    return bool(record.get("errorCode") or record.get("errorMessage") or login == "Failure")
+
+
+def _identity(record: Record) -> str:
+    names = (("arn",), ("principalId",), ("onBehalfOf", "userId"), ("invokedBy",), ("accountId",))
+    return next((text for name in names if (text := _text(record, "userIdentity", *name))), "")
+
+
+def _caller(record: Record) -> str:
+    """The name that a person knows a caller by: root, role and session, or the user, the service, the end of the ARN."""
+
+    def own(*path: str) -> str:
+        return _text(record, "userIdentity", *path)
+
+    if own("type") == "Root":
+        return "root"
+    parts = own("arn").split("/")
+    if own("type") == "AssumedRole":
+        role = own("sessionContext", "sessionIssuer", "userName") or (parts[-2] if len(parts) > 2 else "")
+        session = parts[-1] if len(parts) > 1 else own("principalId").split(":")[-1]
+        return "/".join(filter(None, (role, session))) or _identity(record)
+    names = (own("userName"), own("onBehalfOf", "userId"), own("invokedBy"), parts[-1], own("principalId"), _identity(record))
+    return next(filter(None, names), "")
+
+
+def _sign_in(*path: str) -> Callable[[Record], str]:
+    return lambda record: _text(record, *path) if record.get("eventName") == "ConsoleLogin" else ""
+
+
+DERIVED: dict[str, Callable[[Record], str]] = {
+    "ct.outcome": lambda record: "failure" if _failed(record) else "success",
+    "ct.caller": _caller,
+    "ct.identity": _identity,
+    "ct.consoleLogin": _sign_in("responseElements", "ConsoleLogin"),
+    "ct.mfaUsed": _sign_in("additionalEventData", "MFAUsed"),
+}
+
+
+def of_record(record: Record, name: str) -> list[Any]:
+    """The values of a field by the record's own text."""
+    value = DERIVED[name](record) if name in DERIVED else _text(record, *name.split("."))
+    return [value] if value and len(value) <= 1_024 else []
+
+
+def _root(record: Record) -> bool:
+    return (
+        _text(record, "userIdentity", "type") == "Root"
+        and not _text(record, "userIdentity", "invokedBy")
+        and record.get("eventType") != "AwsServiceEvent"
+    )
+
+
+def _changing(record: Record, *services: str) -> bool:
+    return record.get("eventSource") in {f"{one}.amazonaws.com" for one in services} and record.get("readOnly") is not True
+
+
+def _logged_in(record: Record, result: str) -> bool:
+    return DERIVED["ct.consoleLogin"](record) == result
+
+
+MEANING: dict[str, Callable[[Record], bool]] = {
+    "": lambda _record: True,
+    contents.FAILED: _failed,
+    contents.SIGN_INS: lambda record: record.get("eventName") == "ConsoleLogin",
+    contents.ROOT: _root,
+    contents.DENIED: lambda record: bool(
+        re.match(r"AccessDenied|.*UnauthorizedOperation$|.*NotAuthorized|AuthorizationError$", _text(record, "errorCode"))
+    ),
+    contents.IDENTITY: lambda record: _changing(record, "iam"),
+    contents.NETWORK: lambda record: (
+        _changing(record, "ec2") and bool(re.search("SecurityGroup|NetworkAcl|Route|Gateway|Vpc", _text(record, "eventName")))
+    ),
+    contents.TRAILS: lambda record: _changing(record, "cloudtrail", "config"),
+    contents.WITHOUT_MFA: lambda record: _logged_in(record, "Success") and DERIVED["ct.mfaUsed"](record) != "Yes",
+    "eventName:ConsoleLogin AND ct.consoleLogin:Failure": lambda record: _logged_in(record, "Failure"),
+}
+OF_CONFIG: dict[str, Callable[[Record], bool]] = {
+    "": lambda _record: True,
+    contents.CHANGED: lambda record: (value_of(record, "cfg.changeCount") or 0) > 0,
+    contents.EXISTING: lambda record: value_of(record, "cfg.deleted") is False,
+    contents.COMPLIANCE: lambda record: record["messageType"] == "ComplianceChangeNotification",
+}
+
+
+def of_document(document: Record, name: str) -> list[Any]:
+    """The values of a field of a document."""
+    value = value_of(dict(document), name)
+    return [one for one in (value if isinstance(value, list) else [value]) if one not in (None, "")]
+
+
+@pytest.fixture
+def trail(aws: Aws, engine: TestEngine, make: Make) -> TestEngine:
+    """The node with the sample objects whose records are what they should be, by the function."""
+    samples = [sample for sample in sample_objects() if sample.key in SAMPLES]
+    deliver(make(), [aws.put(sample.path.read_bytes(), sample.key) for sample in samples])
+    engine.refresh()
+    return engine
+
+
+def drawn(engine: TestEngine, slug: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A visualisation for the prefix of an engine, and the engine's answer to it."""
+    objects = {one["id"]: one for one in saved_objects.objects(engine.prefix)}
+    one = objects[saved_objects.identity(engine.prefix, slug)]
+    pattern = objects[one["references"][0]["id"]]["attributes"]["title"]
+    return one, engine._answer("POST", f"/{pattern}/_search", graphs.request(one))
+
+
+def test_each_graph_of_events_shows_what_the_records_hold(trail: TestEngine) -> None:
+    """Every graph over CloudTrail's events, compared with a count over the records of the sample objects; none is empty."""
+    arrivals = [hit["_source"] for hit in trail.search({"match_all": {}})]
+    for panel in (panel for panel in contents.PANELS if panel.family == contents.TRAIL):
+        one, answer = drawn(trail, panel.slug)
+        found = graphs.rows(one, answer)
+        if panel.slug == "freshness":  # when a record arrived, no record says
+            newest = max(graphs.milliseconds(of_record(record, "eventTime")[0]) for record in RECORDS)
+            last = max(graphs.milliseconds(value_of(source, "ct.ingestTime")) for source in arrivals)
+            assert found == {(): (newest, last)}
+            continue
+        assert found == graphs.counted(panel, RECORDS, of_record, MEANING), panel.slug
+        assert any(any(numbers) for numbers in found.values()), panel.slug
+
+
+def test_each_saved_search_of_events_finds_what_it_says(trail: TestEngine) -> None:
+    """The searches over CloudTrail's events find as many as the records have, the newest first."""
+    for search in (search for search in contents.SEARCHES if search.family == contents.TRAIL):
+        body = {"query": graphs.query(search.query), "size": 1_000, "sort": [{search.newest: "desc"}], "track_total_hits": True}
+        hits = trail._answer("POST", f"/{trail.alias}/_search", body)["hits"]["hits"]
+        wanted = [record for record in RECORDS if MEANING[search.query](record)]
+        assert sorted(hit["_source"]["eventTime"] for hit in hits) == sorted(record["eventTime"] for record in wanted), (
+            search.slug
+        )
+        assert hits
+
+
+def test_each_graph_of_resources_shows_what_the_documents_hold(versions: TestEngine) -> None:
+    """Every graph and search over AWS Config's documents, compared with a count over all documents of its indices."""
+    for panel in (panel for panel in contents.PANELS if panel.family != contents.TRAIL):
+        one, answer = drawn(versions, panel.slug)
+        documents = _documents(versions, panel.family)
+        found = graphs.rows(one, answer)
+        assert found == graphs.counted(panel, documents, of_document, OF_CONFIG), panel.slug
+        assert found, panel.slug
+    for search in (search for search in contents.SEARCHES if search.family != contents.TRAIL):
+        body = {"query": graphs.query(search.query), "sort": [{search.newest: "desc"}], "track_total_hits": True}
+        total = versions._answer("POST", f"/{versions.prefix}{search.family}/_search", body)["hits"]["total"]["value"]
+        assert total == sum(OF_CONFIG[search.query](one) for one in _documents(versions, search.family)) > 0, search.slug
+
+
+def _documents(engine: TestEngine, family: str) -> list[Record]:
+    body = {"query": {"match_all": {}}, "size": 10_000}
+    return [hit["_source"] for hit in engine._answer("POST", f"/{engine.prefix}{family}/_search", body)["hits"]["hits"]]
+
+
+def _as_the_engine_says(engine: TestEngine, family: str) -> None:
+    (pattern,) = index_template.body(engine.prefix, family)["index_patterns"]
+    capabilities = engine.get(f"/{pattern}/_field_caps?fields=*")["fields"]
+    for field in fields(family):
+        if field["name"] in ("_score", "_source"):
+            continue
+        for name, kind in capabilities[field["name"]].items():
+            told = (name, kind["searchable"], kind["aggregatable"])
+            assert told == (field["esTypes"][0], field["searchable"], field["aggregatable"]), (family, field["name"])
+
+
+def test_index_patterns_of_events_have_the_fields_as_the_engine_tells_them(trail: TestEngine) -> None:
+    """Type, whether it is searched and whether it can be aggregated: what Dashboards would read on its first visit."""
+    _as_the_engine_says(trail, contents.TRAIL)
+
+
+def test_index_patterns_of_resources_have_the_fields_as_the_engine_tells_them(versions: TestEngine) -> None:
+    """The same of versions, latest states and what AWS Config says of itself."""
+    for family in (contents.VERSIONS, contents.LATEST, contents.HEALTH):
+        _as_the_engine_says(versions, family)
