@@ -41,8 +41,8 @@ class Session:
     def __init__(self) -> None:
         self._session = botocore.session.get_session()
 
-    def client(self, service: str, *, config: Config) -> Any:
-        return self._session.create_client(service, config=config)
+    def client(self, service: str, *, config: Config, region: str | None = None) -> Any:
+        return self._session.create_client(service, config=config, region_name=region)
 
     def get_credentials(self) -> Any:
         return self._session.get_credentials()

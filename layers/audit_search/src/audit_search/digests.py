@@ -8,8 +8,9 @@ https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-v
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +35,7 @@ def newest(s3: S3Client, bucket: str, prefix: str, now: datetime) -> datetime | 
     """
     start = f"{prefix}/AWSLogs/" if prefix else "AWSLogs/"
     found: datetime | None = None
-    for folder in islice(_digest_folders(s3, bucket, start), MOST_FOLDERS):
+    for folder in islice(folders(partial(children_of, s3, bucket), start), MOST_FOLDERS):
         for day in (now, now - timedelta(days=1)):
             written = _last_written(s3, bucket, f"{folder}{day:%Y/%m/%d}/")
             if written is None:
@@ -46,17 +47,19 @@ def newest(s3: S3Client, bucket: str, prefix: str, now: datetime) -> datetime | 
     return found
 
 
-def _digest_folders(s3: S3Client, bucket: str, start: str) -> Iterator[str]:
-    """`…AWSLogs/[o-id/]<account>/CloudTrail-Digest/<region>/`, for each account and region."""
-    for child in _children(s3, bucket, start):
+def folders(children: Callable[[str], Iterator[str]], start: str) -> Iterator[str]:
+    """`…AWSLogs/[o-id/]<account>/CloudTrail-Digest/<region>/`, for each account and region; `children` gives the folders in one,
+    `start` is the one whose name is AWSLogs."""
+    for child in children(start):
         name = child.removeprefix(start)
         if _ACCOUNT.fullmatch(name):
-            yield from _children(s3, bucket, f"{child}CloudTrail-Digest/")
+            yield from children(f"{child}CloudTrail-Digest/")
         elif _ORGANIZATION.fullmatch(name):
-            yield from _digest_folders(s3, bucket, child)
+            yield from folders(children, child)
 
 
-def _children(s3: S3Client, bucket: str, prefix: str) -> Iterator[str]:
+def children_of(s3: S3Client, bucket: str, prefix: str) -> Iterator[str]:
+    """The folders directly below a prefix that ends with a slash, each with a slash at its end."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
         for child in page.get("CommonPrefixes", []):
             yield child["Prefix"]

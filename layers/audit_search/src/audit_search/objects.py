@@ -81,6 +81,11 @@ class OpenObject:
         """
         return inflate(self._compressed, self._max_bytes, self._max_ratio)
 
+    def one_member(self) -> Iterator[bytes]:
+        """As `chunks`, for an object that has to be a single gzip stream with nothing behind it. Raises ObjectError, of which
+        `corrupt` also means that something follows."""
+        return inflate(self._compressed, self._max_bytes, self._max_ratio, single=True)
+
 
 class ObjectReader:
     """Opens objects of the allowed buckets.
@@ -112,11 +117,11 @@ class ObjectReader:
             found = self._get(ref)
             compressed: Iterable[bytes] = [found.body.read()] if found.size <= CHUNK else _stream(found.body, ref)
         except botocore.exceptions.ClientError as error:
-            raise _client_error(error, ref) from error
+            raise client_error(error, ref) from error
         except (botocore.exceptions.ParamValidationError, UnicodeEncodeError) as error:
             # A message is third-party text: an empty key, half a surrogate pair.
             raise ObjectError("gone", f"{ref}: no object can have this name: {type(error).__name__}: {error}") from error
-        except _UNAVAILABLE as error:
+        except UNAVAILABLE as error:
             raise ObjectError("s3-unavailable", f"{ref}: {type(error).__name__}: {error}") from error
         return OpenObject(ref, found.last_modified, found.size, compressed, self._max_bytes, self._max_ratio)
 
@@ -137,7 +142,8 @@ class _Answer(NamedTuple):
     last_modified: datetime
 
 
-_UNAVAILABLE: tuple[type[BaseException], ...] = (botocore.exceptions.BotoCoreError, urllib3.exceptions.HTTPError, OSError)
+UNAVAILABLE: tuple[type[BaseException], ...] = (botocore.exceptions.BotoCoreError, urllib3.exceptions.HTTPError, OSError)
+"""What is raised where S3 does not answer, or not to the end."""
 
 _CODES = {
     "NoSuchKey": "gone",
@@ -166,7 +172,8 @@ _HINTS = {
 }
 
 
-def _client_error(error: botocore.exceptions.ClientError, ref: ObjectRef) -> ObjectError:
+def client_error(error: botocore.exceptions.ClientError, ref: ObjectRef) -> ObjectError:
+    """What S3's refusal of a read means for the object."""
     answer: Any = error.response.get("Error", {})
     code, text = str(answer.get("Code", "")), str(answer.get("Message", ""))
     known = _CODES.get(code)
@@ -185,15 +192,16 @@ def _stream(body: Any, ref: ObjectRef) -> Iterator[bytes]:
     try:
         while chunk := body.read(CHUNK // 4):
             yield chunk
-    except _UNAVAILABLE as error:
+    except UNAVAILABLE as error:
         raise ObjectError("s3-unavailable", f"{ref}: the download broke off: {type(error).__name__}: {error}") from error
     finally:
         body.close()
 
 
-def inflate(compressed: Iterable[bytes], max_bytes: int, max_ratio: int) -> Iterator[bytes]:
+def inflate(compressed: Iterable[bytes], max_bytes: int, max_ratio: int, *, single: bool = False) -> Iterator[bytes]:
     """Inflate gzip (one or several members, RFC 1952) while it arrives, in steps of at most CHUNK bytes.
 
+    With `single` nothing may follow the first member.
     Raises ObjectError: not-gzip, truncated, corrupt (a checksum or block that is wrong), too-big (a bound was passed).
     """
     taken = given = members = 0
@@ -208,6 +216,8 @@ def inflate(compressed: Iterable[bytes], max_bytes: int, max_ratio: int) -> Iter
         pending = False  # the bound of one step was reached, so that more may come without new input
         while chunk or pending:
             if member is None:
+                if members and single:
+                    raise ObjectError("corrupt", f"{len(chunk):,} bytes or more stand behind the gzip stream")
                 if members:
                     chunk = chunk.lstrip(b"\0")  # padding behind a member, which gzip allows
                     if not chunk:

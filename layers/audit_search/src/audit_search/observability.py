@@ -7,8 +7,9 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -17,6 +18,17 @@ from audit_search.envelopes import ObjectRef
 from audit_search.reports import ObjectReport, Report, event_lag
 
 NAMESPACE = "AuditSearch"
+
+
+class Verified(Protocol):
+    """What a verification found, see `validation.reports.Report`."""
+
+    @property
+    def metrics(self) -> Mapping[str, int]: ...
+
+    def findings(self, most: int) -> Iterator[tuple[str, dict[str, object]]]: ...
+
+    def summary(self) -> dict[str, object]: ...
 
 
 class Observer:
@@ -58,6 +70,16 @@ class Observer:
         if known and len(known) == len(ages):
             self._metrics.add_metric(name="DigestAge", unit=MetricUnit.Seconds, value=max(known))
             self._metrics.flush_metrics()
+
+    def verification(self, report: Verified) -> None:
+        """A line for each digest and log file that is not as it should be, up to 1,000 of each, and the metrics, 0 too."""
+        for kind, found in report.findings(1_000):
+            self.logger.warning(kind, extra=found)
+        total = report.summary()
+        self.logger.info("verified", extra=total)
+        for name, value in report.metrics.items():
+            self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        self._metrics.flush_metrics()
 
     def problem(self, what: str, reason: str) -> None:
         """Something that an operator has to mend."""

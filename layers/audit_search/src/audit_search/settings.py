@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import ClassVar, Protocol, TypedDict
 from urllib.parse import urlsplit
 
 from audit_search import exclusions
@@ -112,11 +112,7 @@ class Settings(WriterSettings):
         Raises SettingsError with one line for each problem.
         """
         read = Reader(environ)
-        rules: tuple[Rule, ...] = ()
-        try:
-            rules = exclusions.parse(environ.get("EXCLUSION_RULES", ""))
-        except ValueError as error:
-            read.problems += str(error).splitlines()
+        rules = read.rules()
         settings = cls(**read.writer(), daily=read.daily(), rules=rules)
         if read.problems:
             raise SettingsError(read.problems)
@@ -154,11 +150,56 @@ class WatchSettings:
     def from_env(cls, environ: Mapping[str, str]) -> WatchSettings:
         """Read and check both together. Raises SettingsError with one line for each problem."""
         read = Reader(environ)
-        names = read.checked("ALLOWED_BUCKETS", _buckets, required=True)
-        prefix = read.checked("TRAIL_PREFIX", _key_prefix)
+        settings = cls(read.buckets(), read.checked("TRAIL_PREFIX", _key_prefix))
         if read.problems:
             raise SettingsError(read.problems)
-        return cls(frozenset(filter(None, (name.strip() for name in names.split(",")))), prefix)
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """What the function that verifies the trail is told: the trail, the engine, and what leaves records out on purpose."""
+
+    endpoint: str
+    auth: str
+    service: str
+    username: str
+    password_secret: str
+    index_prefix: str
+    retention_days: int
+    daily: bool
+    rules: tuple[Rule, ...]
+    allowed_buckets: frozenset[str]
+    prefix: str
+    quarantine_bucket: str
+    quarantine_prefix: str
+    hours: int
+    max_object_bytes: int
+    max_inflation_ratio: int
+
+    connections: ClassVar[int] = 8
+    """One for each log file that is looked at."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> VerifySettings:
+        """Read and check all settings together. Raises SettingsError with one line for each problem."""
+        read = Reader(environ)
+        rules = read.rules()
+        settings = cls(
+            **read.engine(),
+            daily=read.daily(),
+            rules=rules,
+            allowed_buckets=read.buckets(),
+            prefix=read.checked("TRAIL_PREFIX", _key_prefix),
+            quarantine_bucket=read.checked("QUARANTINE_BUCKET", bucket_problem, required=True),
+            quarantine_prefix=read.checked("QUARANTINE_PREFIX", folder_problem, default="quarantine/"),
+            hours=read.integer("VERIFY_HOURS", 24, 1, 24 * 366),
+            max_object_bytes=read.integer("MAX_OBJECT_BYTES", 4 * GIB, 1_000, 64 * GIB),
+            max_inflation_ratio=read.integer("MAX_INFLATION_RATIO", 250, 10, 1_100),
+        )
+        if read.problems:
+            raise SettingsError(read.problems)
+        return settings
 
 
 class Reader:
@@ -197,13 +238,24 @@ class Reader:
         """Whether CloudTrail's events have an index for each day, and not for each month."""
         return self.choice("INDEX_PERIOD", ("month", "day")) == "day"
 
+    def buckets(self) -> frozenset[str]:
+        """The buckets that may be read."""
+        names = self.checked("ALLOWED_BUCKETS", _buckets, required=True)
+        return frozenset(filter(None, (name.strip() for name in names.split(","))))
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The exclusion rules."""
+        try:
+            return exclusions.parse(self._environ.get("EXCLUSION_RULES", ""))
+        except ValueError as error:
+            self.problems += str(error).splitlines()
+            return ()
+
     def writer(self) -> WriterVariables:
         """The variables of a function that writes documents."""
         return WriterVariables(
             **self.engine(),
-            allowed_buckets=frozenset(
-                filter(None, (name.strip() for name in self.checked("ALLOWED_BUCKETS", _buckets, required=True).split(",")))
-            ),
+            allowed_buckets=self.buckets(),
             quarantine_bucket=self.checked("QUARANTINE_BUCKET", bucket_problem, required=True),
             quarantine_prefix=self.checked("QUARANTINE_PREFIX", folder_problem, default="quarantine/"),
             ingest_mode=self.choice("INGEST_MODE", ("live", "replay")),
