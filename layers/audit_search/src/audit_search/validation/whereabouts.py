@@ -136,7 +136,7 @@ class Whereabouts:
             return set()
         ids = sorted({one.id for one in wanted})
         body = {"query": {"ids": {"values": ids}}, "size": len(ids), "_source": False}
-        hits = {hit["_id"] for hit in self._asked(lambda: self.engine.search(f"{self.naming.prefix}{TRAIL}", body, _TIMEOUT))}
+        hits = {hit["_id"] for hit in self._asked(lambda: self.engine.search(f"{self.naming.prefix}{TRAIL}-2*", body, _TIMEOUT))}
         return {one.position for one in wanted if one.id in hits}
 
     def _asked(self, ask: Callable[[], Reply]) -> list[dict[str, Any]]:
