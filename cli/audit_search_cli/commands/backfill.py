@@ -1,0 +1,246 @@
+"""`audit-search backfill`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from audit_search.objects import ObjectReader
+from audit_search.settings import GIB, Settings
+from audit_search_cli import history, history_state
+from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED, Problem
+from audit_search_cli.history import Backfill, Estimate
+from audit_search_cli.history_sources import Selection, Source, find, source
+from audit_search_cli.history_state import State
+from audit_search_cli.history_worker import FolderReader, Job
+from audit_search_cli.interrupts import Interrupts
+from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
+from audit_search_cli.output import Output, counted, human_age, human_bytes, note, progress
+from audit_search_cli.times import Time, between
+
+_PASSED_ON = (
+    "OPENSEARCH_ENDPOINT",
+    "OPENSEARCH_AUTH",
+    "OPENSEARCH_SERVICE",
+    "OPENSEARCH_USERNAME",
+    "OPENSEARCH_PASSWORD_SECRET",
+    "INDEX_PREFIX",
+    "INDEX_PERIOD",
+)
+_NAMES = re.compile(r"[a-z0-9-]+")
+_SHOWN = 20
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str) -> frozenset[str]:
+    """Names that are separated by commas."""
+    names = [name.strip() for name in value.split(",")] if value else []
+    pattern = re.compile(r"\d{12}", re.ASCII) if parameter.name == "accounts" else _NAMES
+    wrong = [name for name in names if not pattern.fullmatch(name)]
+    if wrong:
+        what = "account (12 digits)" if parameter.name == "accounts" else "region, such as eu-central-1"
+        raise click.BadParameter(f"{wrong[0]!r} is no {what}", context, parameter)
+    return frozenset(names)
+
+
+@click.command(
+    cls=DocumentedCommand,
+    examples=(
+        'audit-search backfill s3://my-trail-bucket --since "90 days ago" --dry-run',
+        "audit-search backfill s3://my-trail-bucket/AWSLogs/ --since 2026-08-01 --until 2026-09-01 --stack audit-search",
+        "audit-search backfill s3://my-trail-bucket --accounts 111122223333 --regions us-east-1 --stack audit-search",
+        "audit-search backfill ./old-logs --endpoint http://127.0.0.1:9200 --auth none --processes 2",
+    ),
+)
+@click.argument("what", metavar="s3://BUCKET[/PREFIX]|FOLDER")
+@click.option("--since", type=Time(), help='Only what was delivered at or after this time: 2026-11-20, "2 days ago", 90m.')
+@click.option("--until", type=Time(), help="Only what was delivered before this time; a date is its beginning.  [default: now]")
+@click.option("--accounts", default="", callback=_names, metavar="IDS", help="Only these accounts, separated by commas.")
+@click.option("--regions", default="", callback=_names, metavar="NAMES", help="Only these regions, separated by commas.")
+@click.option("--of", type=click.Choice(["all", "cloudtrail", "config"]), default="all", show_default=True, help="Whose objects.")
+@click.option("--dry-run", is_flag=True, help="Estimate objects, bytes, events, minutes and cost, and write nothing.")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="So many work side by side.")
+@click.option("--bucket", default="", metavar="NAME", help="For a folder: the bucket that it is a copy of; documents name it.")
+@click.option(
+    "--quarantine-bucket", default="", metavar="NAME", help="Where what cannot be indexed goes.  [default: the stack's]"
+)
+@click.option(
+    "--quarantine-folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("audit-search-quarantine"),
+    show_default=True,
+    help="The same where there is no such bucket.",
+)
+@click.option("--rules", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Exclusion rules: a file of JSON.")
+@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Where what is done is written down.")
+@click.option("--restart", is_flag=True, help="Forget what earlier runs have done.")
+@engine_options
+@pass_invocation
+def backfill(
+    invocation: Invocation,
+    what: str,
+    since: datetime | None,
+    until: datetime | None,
+    accounts: frozenset[str],
+    regions: frozenset[str],
+    of: str,
+    dry_run: bool,
+    processes: int,
+    bucket: str,
+    quarantine_bucket: str,
+    quarantine_folder: Path,
+    rules: Path | None,
+    state: Path | None,
+    restart: bool,
+) -> int:
+    """Index what was delivered before Audit Search was there: CloudTrail's log files, AWS Config's histories and snapshots.
+
+    The objects take the way that the functions take, here, with the caller's credentials, and are marked as replay
+    (ct.ingestMode). What is indexed already is a duplicate and changes nothing. A run that ends early, by Ctrl-C (what is in
+    hand is finished) or killed, goes on where it was when the same command is given again.
+
+    The range is that of the delivery: events are up to some 15 minutes older, AWS Config's histories up to a day. In a folder,
+    keys are the paths below it. Exclusion rules are those of --rules or of EXCLUSION_RULES, not those of the stack.
+    """
+    now = datetime.now(UTC)
+    place = source(what, bucket)
+    selection = Selection(between(since, until, now), accounts, regions, of)
+    job = None if dry_run else _job(invocation, place, quarantine_bucket, quarantine_folder, rules)
+    with progress(f"listing {place}"):
+        objects = list(find(place, selection, lambda: invocation.client("s3"), now))
+    if job is None:
+        with progress("reading some objects"):
+            made = history.estimate(objects, _reader(invocation, place), processes, selection.listings)
+        return _print_estimate(invocation.output, made, selection, processes)
+    target = {"source": str(place), "endpoint": job.environ["OPENSEARCH_ENDPOINT"], "prefix": job.environ.get("INDEX_PREFIX", "")}
+    path = state or history_state.default_path(target, invocation.environ)
+    with State(path, target, restart=restart) as kept, Interrupts() as interrupts, progress("indexing") as say:
+        result = history.run(
+            objects,
+            job,
+            kept,
+            processes=processes,
+            stop=lambda: interrupts.requested,
+            step=lambda result: say(_step(result)),
+        )
+    _print_result(invocation.output, result, selection, path)
+    if result.interrupted:
+        return INTERRUPTED
+    wrong = result.returned or result.counts["quarantined"] or result.counts["quarantined_objects"]
+    return FINDINGS if wrong else FINE
+
+
+def _job(invocation: Invocation, place: Source, quarantine_bucket: str, quarantine_folder: Path, rules: Path | None) -> Job:
+    """The settings of the processes. Raises Problem and SettingsError."""
+    if invocation.given.get("connect_to"):
+        raise Problem("backfill does not go through --connect-to", "Run it where the engine can be reached, such as in its VPC.")
+    target = invocation.target
+    found = invocation.settings
+    environ = {name: found[name] for name in _PASSED_ON if found.get(name, "").strip()}
+    environ |= {"OPENSEARCH_ENDPOINT": target.endpoint, "ALLOWED_BUCKETS": place.bucket, "INGEST_MODE": "replay"}
+    if not quarantine_bucket and invocation.stack and place.folder is None:
+        quarantine_bucket = invocation.stack.physical("QuarantineBucket")
+    folder = None if quarantine_bucket else quarantine_folder.resolve()
+    environ["QUARANTINE_BUCKET"] = quarantine_bucket or "folder"
+    environ["EXCLUSION_RULES"] = _rules(rules) if rules else invocation.environ.get("EXCLUSION_RULES", "")
+    if invocation.stack and not environ["EXCLUSION_RULES"]:
+        note("Note: without --rules nothing is left out, whatever EXCLUSION_RULES the stack's function has.")
+    for name, value in (("AWS_PROFILE", invocation.given.get("profile")), ("AWS_DEFAULT_REGION", invocation.session.region_name)):
+        if value:
+            environ[name] = value
+    if invocation.environ.get("AWS_CA_BUNDLE"):
+        environ["AWS_CA_BUNDLE"] = invocation.environ["AWS_CA_BUNDLE"]
+    Settings.from_env(environ)
+    return Job(environ, place.folder, folder)
+
+
+def _rules(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"--rules: {path} cannot be read: {error}", "Give a file of JSON, as EXCLUSION_RULES has it.") from error
+
+
+def _reader(invocation: Invocation, place: Source) -> ObjectReader:
+    if place.folder:
+        return FolderReader(place.folder, max_bytes=4 * GIB, max_ratio=250)
+    return ObjectReader(invocation.client("s3"), frozenset([place.bucket]), max_bytes=4 * GIB, max_ratio=250)
+
+
+def _step(result: Backfill) -> str:
+    return f"{result.before + result.done:,} of {result.found:,} objects, {result.counts['read']:,} records"
+
+
+def _print_estimate(output: Output, made: Estimate, selection: Selection, processes: int) -> int:
+    if output.as_json:
+        output.document(
+            {
+                "since": selection.within.since.isoformat() if selection.within.since else None,
+                "until": selection.within.until.isoformat(),
+                "objects": made.objects,
+                "bytes": made.bytes,
+                "events": made.events,
+                "sampled_objects": made.sampled,
+                "unreadable_in_sample": made.unreadable,
+                "minutes": round(made.minutes, 2),
+                "s3_usd": round(made.usd, 6),
+                "stored_bytes": made.stored,
+                "left_out": dict(selection.left_out),
+            }
+        )
+        return FINE
+    output.line(f"{counted(made.objects, 'object')}, {human_bytes(made.bytes)}, delivered {selection.within}.")
+    _print_left_out(output, selection)
+    output.line(f"About {counted(made.events, 'event')} (by {counted(made.sampled - made.unreadable, 'object')} that were read).")
+    if made.unreadable:
+        output.line(f"{made.unreadable} of the {made.sampled} objects of the sample could not be read.", "yellow")
+    output.line(f"About {human_age(made.minutes * 60)} with {counted(processes, 'process', 'processes')}.")
+    output.line(f"About {made.usd:.4f} USD for S3's requests, and {human_bytes(made.stored)} more in each copy of the indices.")
+    output.line(
+        f"Assumed: {history.EVENTS_A_SECOND:,} events or {history.OBJECTS_A_SECOND} objects a second and process, where the "
+        f"engine keeps up; 0.0004 USD for 1,000 GETs, 0.005 for 1,000 listings, {history.STORED_BYTES:,} B an event."
+    )
+    output.line("Nothing was written (--dry-run).")
+    return FINE
+
+
+def _print_left_out(output: Output, selection: Selection) -> None:
+    for reason, count in sorted(selection.left_out.items()):
+        output.line(f"{counted(count, 'object')} left out: {reason}.")
+
+
+def _print_result(output: Output, result: Backfill, selection: Selection, state: Path) -> None:
+    counts = {name: result.counts[name] for name in ("read", "indexed", "duplicates", "filtered", "quarantined", "returned")}
+    if output.as_json:
+        return output.document(
+            {
+                "objects": {
+                    "found": result.found,
+                    "done": result.done,
+                    "done_before": result.before,
+                    "returned": len(result.returned),
+                    "left": result.left,
+                    "quarantined": result.counts["quarantined_objects"],
+                },
+                "records": counts,
+                "left_out": dict(selection.left_out),
+                "failures": [{"key": key, "reason": reason} for key, reason in result.returned],
+                "interrupted": result.interrupted,
+                "state": str(state),
+            }
+        )
+    output.line(
+        f"{counted(result.found, 'object')} found = {result.done:,} done + {result.before:,} done before + "
+        f"{len(result.returned):,} returned + {result.left:,} left"
+    )
+    output.line(f"{counts.pop('read'):,} records read = {' + '.join(f'{count:,} {name}' for name, count in counts.items())}")
+    _print_left_out(output, selection)
+    if result.counts["quarantined_objects"]:
+        output.line(f"{counted(result.counts['quarantined_objects'], 'object')} could not be read to the end: see quarantine.")
+    if result.returned:
+        output.table(("object", "why"), result.returned[:_SHOWN])
+    if result.returned or result.interrupted:
+        output.line(f"Give the same command again for what is left. State: {state}")
+    return None

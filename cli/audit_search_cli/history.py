@@ -1,0 +1,158 @@
+"""A backfill: objects in batches, to several processes, until all are done, and what they would be before anything is.
+
+An object is done when all its records have their outcome; then the state names it. What returns (an outage, a missing
+permission) is not done, and the next run does it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+
+from audit_search.aws_config.objects import items_of, source_of
+from audit_search.errors import ObjectError
+from audit_search.objects import ObjectReader
+from audit_search.records import DigestObjectError, windows
+from audit_search_cli import history_worker
+from audit_search_cli.errors import NOT_REACHED, Problem
+from audit_search_cli.history_sources import Found
+from audit_search_cli.history_state import State
+from audit_search_cli.history_worker import Done, Job
+
+BATCH_OBJECTS = 50
+BATCH_BYTES = 16_000_000
+SAMPLE = 20
+EVENTS_A_SECOND = 3_000
+OBJECTS_A_SECOND = 100
+STORED_BYTES = 1_112
+GET_USD = 0.0004 / 1_000
+LIST_USD = 0.005 / 1_000
+
+
+@dataclass(slots=True)
+class Backfill:
+    """How a run went. `found` objects are those of the selection, `before` were done by earlier runs."""
+
+    found: int = 0
+    before: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    returned: list[tuple[str, str]] = field(default_factory=list)
+    interrupted: bool = False
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        """Objects that nothing was done with."""
+        return self.found - self.before - self.done - len(self.returned)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a selection amounts to; `events` by what `sampled` objects hold, of which `unreadable` could not be read."""
+
+    objects: int
+    bytes: int
+    sampled: int
+    unreadable: int
+    events: int
+    minutes: float
+    stored: int
+    usd: float
+
+
+def batches(objects: Iterable[Found]) -> Iterator[list[Found]]:
+    """Groups of objects that a process takes at once, bounded in number and size."""
+    batch: list[Found] = []
+    size = 0
+    for found in objects:
+        if batch and (len(batch) == BATCH_OBJECTS or size + (found.ref.size or 0) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(found)
+        size += found.ref.size or 0
+    if batch:
+        yield batch
+
+
+def run(
+    objects: Sequence[Found],
+    job: Job,
+    state: State,
+    *,
+    processes: int,
+    stop: Callable[[], bool],
+    step: Callable[[Backfill], None] = lambda _: None,
+) -> Backfill:
+    """Do what the state does not name yet, until `stop` says so: what has begun is finished then.
+
+    Raises Problem where nothing can be written at all.
+    """
+    result = Backfill(found=len(objects))
+    todo = [found for found in objects if found.ref.key not in state.done]
+    result.before = len(objects) - len(todo)
+    waiting = batches(todo)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=history_worker.start, initargs=(job,)) as pool:
+        flying: set[Future[Done]] = set()
+        failure = ""
+        while True:
+            while not failure and not stop() and len(flying) < 2 * processes and (batch := next(waiting, None)):
+                flying.add(pool.submit(history_worker.run, batch))
+            if not flying:
+                break
+            finished = wait(flying, timeout=0.5, return_when=FIRST_COMPLETED).done
+            for future in finished:
+                flying.discard(future)
+                failure = _settle(future, state, result) or failure
+            if finished:
+                step(result)
+    if failure:
+        raise Problem(failure, "Nothing is lost: run it again for what is left.", code=NOT_REACHED)
+    result.interrupted = stop() and result.left > 0
+    return result
+
+
+def _settle(future: Future[Done], state: State, result: Backfill) -> str:
+    """Count a batch and keep what is done; why nothing could be written, or an empty text."""
+    try:
+        done = future.result()
+    except BrokenProcessPool:
+        return "A process of the backfill was killed, perhaps for want of memory: give a smaller --processes"
+    if done.keys:
+        state.add(done.keys, done.counts)
+    result.counts.update(done.counts)
+    result.done += len(done.keys)
+    result.returned += done.returned
+    return done.failure
+
+
+def estimate(objects: Sequence[Found], reader: ObjectReader, processes: int, listings: int) -> Estimate:
+    """What the objects amount to, by reading some that lie evenly among them. Nothing is written."""
+    step = max(1, len(objects) // SAMPLE)
+    sample = objects[::step][:SAMPLE]
+    sizes = events = unreadable = 0
+    for found in sample:
+        try:
+            events += _count(reader, found)
+            sizes += found.ref.size or 0
+        except DigestObjectError:
+            sizes += found.ref.size or 0
+        except ObjectError:
+            unreadable += 1
+    total = sum(found.ref.size or 0 for found in objects)
+    expected = round(events * total / sizes) if sizes else 0
+    seconds = max(expected / EVENTS_A_SECOND, len(objects) / OBJECTS_A_SECOND) / processes
+    usd = (len(objects) + len(sample)) * GET_USD + listings * LIST_USD
+    return Estimate(len(objects), total, len(sample), unreadable, expected, seconds / 60, expected * STORED_BYTES, usd)
+
+
+def _count(reader: ObjectReader, found: Found) -> int:
+    """How many events or items an object holds. Raises ObjectError and DigestObjectError."""
+    chunks = reader.open(found.ref).chunks()
+    if found.config:
+        return sum(1 for _ in items_of(chunks, source=source_of(found.ref.key)))
+    return sum(len(window.texts) for window in windows(chunks))
