@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml  # type: ignore[import-untyped]
@@ -47,8 +47,8 @@ class Suppression(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Threshold(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The rule means `count` records or more within `minutes`, of one value of the field `by`."""
 
-    count: int
-    minutes: int
+    count: Annotated[int, msgspec.Meta(ge=2)]
+    minutes: Annotated[int, msgspec.Meta(ge=1)]
     by: str
 
 

@@ -157,6 +157,11 @@ def test_check_tells_of_a_file_that_is_not_current(
         ("events: [StopLogging]", "events: []", "a-rule.yaml: events: is empty, must hold one or more"),
         ("outcome: success", "outcome: [", "a-rule.yaml: is not YAML: "),
         ("outcome: success", "outcome: any\ncondition: {field: a}", "a-rule.yaml: a-rule: condition: a needs one of "),
+        (
+            "outcome: success",
+            "outcome: any\nthreshold: {count: 1, minutes: 5, by: a}",
+            "a-rule.yaml: Expected `int` >= 2 - at `$.threshold.count`",
+        ),
         ("outcome: success", "outcome: any\nsuppressions: [{who: us}]", "a-rule.yaml: Object missing required field `why` - at "),
     ],
 )
