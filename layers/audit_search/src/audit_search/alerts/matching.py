@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from audit_search.alerts.conditions import Test, compiled
+from audit_search.alerts.conditions import Test, compiled, text
 
 ANY = "*"
 """Stands among the events of a rule for each event there is."""
@@ -43,7 +43,7 @@ class Rule:
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Whether the record, whose event name is one of the rule's, is one that the rule means."""
-        if self.sources and record.get("eventSource") not in self.sources:
+        if self.sources and text(record.get("eventSource")) not in self.sources:
             return False
         if self.outcome != "any" and (self.outcome == "failure") != bool(record.get("errorCode")):
             return False
@@ -105,5 +105,5 @@ def rule(body: Mapping[str, Any]) -> Rule:
 @cache
 def deployed() -> Rules:
     """The rules of this package, read at the first call."""
-    text = resources.files("audit_search.definitions").joinpath("alerts.json").read_text("utf-8")
-    return Rules(map(rule, json.loads(text)["rules"]))
+    stored = resources.files("audit_search.definitions").joinpath("alerts.json").read_text("utf-8")
+    return Rules(map(rule, json.loads(stored)["rules"]))
