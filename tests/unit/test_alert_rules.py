@@ -196,7 +196,16 @@ def test_two_rules_of_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [{}, {"eventName": None}, {"eventName": ["x"], "userIdentity": "x"}, {"userIdentity": [None, 1]}]
+    "record",
+    [
+        {},
+        {"eventName": None},
+        {"eventName": ["x"], "userIdentity": "x"},
+        {"userIdentity": [None, 1]},
+        {"eventName": "StopLogging", "eventSource": ["cloudtrail.amazonaws.com"]},
+        {"eventName": "StopLogging", "eventSource": {}, "errorCode": []},
+        {"eventName": "*", "eventTime": 5},
+    ],
 )
 def test_a_record_of_any_shape_is_taken(record: dict[str, Any]) -> None:
     """Nothing that a log may hold is an error, and nothing of it is an alert."""
