@@ -34,10 +34,11 @@ _SECONDS: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a process needs to know: the settings of the functions by variable, and for a folder where it is and where
-    quarantine goes."""
+    """What a process needs to know: the settings of both functions by variable (`config` those of AWS Config's), and for a
+    folder where it is and where quarantine goes."""
 
     environ: Mapping[str, str]
+    config: Mapping[str, str]
     folder: Path | None = None
     quarantine: Path | None = None
 
@@ -140,7 +141,7 @@ class Worker:
     def _container(self, config: bool) -> Container[Any]:
         if config not in self._made:
             job = self._job
-            made: Container[Any] = (config_assembly.assemble if config else assembly.assemble)(job.environ)
+            made: Container[Any] = config_assembly.assemble(job.config) if config else assembly.assemble(job.environ)
             if job.folder:
                 limits = {"max_bytes": made.settings.max_object_bytes, "max_ratio": made.settings.max_inflation_ratio}
                 made.pipeline.reader = FolderReader(job.folder, **limits)

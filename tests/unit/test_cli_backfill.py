@@ -188,6 +188,16 @@ def test_a_configuration_history_becomes_versions(aws: Aws, engine: TestEngine) 
     assert any("config-history" in index for index in engine.indices())
 
 
+def test_what_is_older_than_retention_is_filtered(engine: TestEngine, tmp_path: Path) -> None:
+    """As the functions do, for what they would write is deleted at once."""
+    place = tmp_path / "logs" / "old.json.gz"
+    place.parent.mkdir()
+    place.write_bytes(gzip.compress(json.dumps({"Records": [record("a", eventTime="2015-03-01T00:00:00Z")]}).encode()))
+    kept = ("backfill", "logs", "--endpoint", engine.endpoint, "--auth", "none", "--prefix", engine.prefix, "--output", "json")
+    assert run(*kept, env={"RETENTION_DAYS": "90"}).document["records"]["filtered"] == 1
+    assert run(*kept, "--restart", env={}).document["records"]["indexed"] == 1
+
+
 def test_a_dry_run_estimates_and_writes_nothing(aws: Aws, tmp_path: Path) -> None:
     """Events by what a sample of objects holds; no engine is needed."""
     for number in range(40):

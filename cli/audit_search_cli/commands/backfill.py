@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from audit_search.objects import ObjectReader
-from audit_search.settings import GIB, Settings
+from audit_search.settings import GIB, ConfigSettings, Settings
 from audit_search_cli import history, history_state
 from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED, Problem
 from audit_search_cli.history import Backfill, Estimate
@@ -29,12 +29,13 @@ _PASSED_ON = (
     "OPENSEARCH_PASSWORD_SECRET",
     "INDEX_PREFIX",
     "INDEX_PERIOD",
+    "RETENTION_DAYS",
 )
 _NAMES = re.compile(r"[a-z0-9-]+")
 _SHOWN = 20
 
 
-def _names(context: click.Context, parameter: click.Parameter, value: str) -> frozenset[str]:
+def names_of(context: click.Context, parameter: click.Parameter, value: str) -> frozenset[str]:
     """Names that are separated by commas."""
     names = [name.strip() for name in value.split(",")] if value else []
     pattern = re.compile(r"\d{12}", re.ASCII) if parameter.name == "accounts" else _NAMES
@@ -57,8 +58,8 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> fr
 @click.argument("what", metavar="s3://BUCKET[/PREFIX]|FOLDER")
 @click.option("--since", type=Time(), help='Only what was delivered at or after this time: 2026-11-20, "2 days ago", 90m.')
 @click.option("--until", type=Time(), help="Only what was delivered before this time; a date is its beginning.  [default: now]")
-@click.option("--accounts", default="", callback=_names, metavar="IDS", help="Only these accounts, separated by commas.")
-@click.option("--regions", default="", callback=_names, metavar="NAMES", help="Only these regions, separated by commas.")
+@click.option("--accounts", default="", callback=names_of, metavar="IDS", help="Only these accounts, separated by commas.")
+@click.option("--regions", default="", callback=names_of, metavar="NAMES", help="Only these regions, separated by commas.")
 @click.option("--of", type=click.Choice(["all", "cloudtrail", "config"]), default="all", show_default=True, help="Whose objects.")
 @click.option("--dry-run", is_flag=True, help="Estimate objects, bytes, events, minutes and cost, and write nothing.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="So many work side by side.")
@@ -102,7 +103,8 @@ def backfill(
     hand is finished) or killed, goes on where it was when the same command is given again.
 
     The range is that of the delivery: events are up to some 15 minutes older, AWS Config's histories up to a day. In a folder,
-    keys are the paths below it. Exclusion rules are those of --rules or of EXCLUSION_RULES, not those of the stack.
+    keys are the paths below it. Exclusion rules are those of --rules or of EXCLUSION_RULES, not those of the stack;
+    retention (RETENTION_DAYS, CONFIG_RETENTION_DAYS) is the stack's: what is older is filtered.
     """
     now = datetime.now(UTC)
     place = source(what, bucket)
@@ -112,7 +114,7 @@ def backfill(
         objects = list(find(place, selection, lambda: invocation.client("s3"), now))
     if job is None:
         with progress("reading some objects"):
-            made = history.estimate(objects, _reader(invocation, place), processes, selection.listings)
+            made = history.estimate(objects, reader_of(invocation, place), processes, selection.listings)
         return _print_estimate(invocation.output, made, selection, processes)
     target = {"source": str(place), "endpoint": job.environ["OPENSEARCH_ENDPOINT"], "prefix": job.environ.get("INDEX_PREFIX", "")}
     path = state or history_state.default_path(target, invocation.environ)
@@ -153,7 +155,9 @@ def _job(invocation: Invocation, place: Source, quarantine_bucket: str, quaranti
     if invocation.environ.get("AWS_CA_BUNDLE"):
         environ["AWS_CA_BUNDLE"] = invocation.environ["AWS_CA_BUNDLE"]
     Settings.from_env(environ)
-    return Job(environ, place.folder, folder)
+    config = {**environ, "RETENTION_DAYS": found.get("CONFIG_RETENTION_DAYS", "")}
+    ConfigSettings.from_env(config)
+    return Job(environ, config, place.folder, folder)
 
 
 def _rules(path: Path) -> str:
@@ -163,7 +167,8 @@ def _rules(path: Path) -> str:
         raise Problem(f"--rules: {path} cannot be read: {error}", "Give a file of JSON, as EXCLUSION_RULES has it.") from error
 
 
-def _reader(invocation: Invocation, place: Source) -> ObjectReader:
+def reader_of(invocation: Invocation, place: Source) -> ObjectReader:
+    """What opens the objects of a source for a look at them."""
     if place.folder:
         return FolderReader(place.folder, max_bytes=4 * GIB, max_ratio=250)
     return ObjectReader(invocation.client("s3"), frozenset([place.bucket]), max_bytes=4 * GIB, max_ratio=250)
