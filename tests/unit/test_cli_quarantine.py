@@ -154,6 +154,21 @@ def test_a_file_may_be_named_in_short(aws: Aws, name: str) -> None:
     assert "not_json" in quarantine(aws, "show", names[name]).out
 
 
+def test_the_names_in_a_list_can_be_given_to_show(aws: Aws) -> None:
+    """They stand in one piece; a name that is none of ours is whole, and folded where it is long."""
+    keep(aws, BROKEN)
+    keep(aws, WHOLE, BYTES)
+    aws.s3.put_object(Bucket=QUARANTINE, Key="quarantine/somebody-else-gave-this-name.gz", Body=gzip.compress(b""))
+    shown = quarantine(aws, "list").out
+    names = [line.split()[2] for line in shown.splitlines() if line.startswith(" 20")]
+    assert len(names) == 3
+    assert "somebody-else-gave-this-name.gz" in names
+    for name in names:
+        assert quarantine(aws, "show", name).code == 0, name
+    aws.s3.put_object(Bucket=QUARANTINE, Key=f"quarantine/{'z' * 200}y.gz", Body=gzip.compress(b""))
+    assert quarantine(aws, "list").out.count("z") >= 200
+
+
 def test_a_beginning_that_two_files_have_is_refused(aws: Aws) -> None:
     """Both are named, so that one can be chosen."""
     keep(aws, BROKEN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -27,6 +28,8 @@ _LOCATION = click.option(
     help="Where the files are, s3://BUCKET/PREFIX; without it, QuarantineLocation of --stack.",
 )
 _SHOWN_CHARACTERS = 20_000
+_OURS = re.compile(r"[0-9a-f]{2}/[0-9a-f]{24}/[0-9a-f]{24}[.]ndjson[.]gz")
+_NAME_CHARACTERS = 36
 
 
 @click.group(name="quarantine", cls=DocumentedGroup, examples=("audit-search quarantine list --stack audit-search",))
@@ -168,13 +171,25 @@ def _print_listing(output: Output, listing: Listing, where: Place) -> None:
     output.line(f"{counted(listing.files, 'file')} at {where}")
     if listing.shown:
         rows = [
-            (f"{one.file.modified:%Y-%m-%d %H:%M}", one.file.key.removeprefix(where.prefix), f"{one.entries:,}", *_about(one))
+            (
+                f"{one.file.modified:%Y-%m-%d %H:%M}",
+                _short(one.file.key.removeprefix(where.prefix)),
+                f"{one.entries:,}",
+                *_about(one),
+            )
             for one in listing.shown
         ]
-        output.table(("time (UTC)", "file", "entries", "errors", "from"), rows, numbers=("entries",), whole=("time (UTC)",))
+        short = all(len(row[1]) <= _NAME_CHARACTERS for row in rows)  # a long name is folded, for nothing of it is to be lost
+        whole = ("time (UTC)", "file") if short else ("time (UTC)",)
+        output.table(("time (UTC)", "file", "entries", "errors", "from"), rows, numbers=("entries",), whole=whole)
     if listing.files > len(listing.shown):
         output.line(f"The newest {len(listing.shown)} are shown; --max shows more.")
     return None
+
+
+def _short(name: str) -> str:
+    """As much of one of our names as tells files apart and stays in one piece, so that it can be given to `show`."""
+    return name[:_NAME_CHARACTERS] if _OURS.fullmatch(name) else name
 
 
 def _about(summary: Summary) -> tuple[str, str]:
