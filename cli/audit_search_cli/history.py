@@ -6,7 +6,9 @@ permission) is not done, and the next run does it.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -101,7 +103,8 @@ def run(
         failure = ""
         while True:
             while not failure and not stop() and len(flying) < 2 * processes and (batch := next(waiting, None)):
-                flying.add(pool.submit(history_worker.run, batch))
+                with _no_ctrl_c():
+                    flying.add(pool.submit(history_worker.run, batch))
             if not flying:
                 break
             finished = wait(flying, timeout=0.5, return_when=FIRST_COMPLETED).done
@@ -114,6 +117,16 @@ def run(
         raise Problem(failure, "Nothing is lost: run it again for what is left.", code=NOT_REACHED)
     result.interrupted = stop() and result.left > 0
     return result
+
+
+@contextlib.contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """Ctrl-C waits: a terminal sends it to every process, and one that is just starting would die of it. It inherits this."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _settle(future: Future[Done], state: State, result: Backfill) -> str:

@@ -92,7 +92,7 @@ def test_a_backfill_of_ten_thousand_objects_killed_three_times_has_each_record_o
     )
     process = begin(engine, folder, state)
     wait_for(process, state, lines(state) + 5)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and its processes
     stopped = finish(process, 130)
     assert stopped["interrupted"]
     objects = stopped["objects"]
