@@ -11,7 +11,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from audit_search import __version__
 from audit_search.errors import AuditSearchError, DomainSetupError, EngineUnreachableError, SettingsError
-from audit_search_cli.commands import backfill, dashboards, dlq, doctor, notification, outputs, quarantine, rules, setup, status
+from audit_search_cli.commands import (
+    backfill,
+    dashboards,
+    dlq,
+    doctor,
+    notification,
+    outputs,
+    quarantine,
+    rules,
+    setup,
+    status,
+    verify,
+)
 from audit_search_cli.errors import FINE, INTERRUPTED, MISTAKE, NOT_REACHED, WRONG_USE, Problem, explain_aws
 from audit_search_cli.options import EXIT_CODE_ROWS, DocumentedGroup, Invocation, engine_options
 from audit_search_cli.output import clean
@@ -106,5 +118,6 @@ main.add_command(dlq.group)
 main.add_command(quarantine.group)
 main.add_command(backfill.backfill)
 main.add_command(rules.group)
+main.add_command(verify.verify)
 main.add_command(outputs.outputs)
 main.add_command(dashboards.group)

@@ -1,0 +1,312 @@
+"""`audit-search verify`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from audit_search import exclusions
+from audit_search.documents import Naming
+from audit_search.envelopes import ObjectRef
+from audit_search.errors import SettingsError
+from audit_search.settings import Reader
+from audit_search.validation.chains import Selection
+from audit_search.validation.keys import KeyRing
+from audit_search.validation.reports import FileVerdict, Report
+from audit_search.validation.verification import Verification
+from audit_search.validation.whereabouts import QuarantineReader, Whereabouts
+from audit_search_cli import exports, history, kept, proof
+from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED, Problem
+from audit_search_cli.history import Backfill
+from audit_search_cli.history_sources import Found
+from audit_search_cli.history_state import State
+from audit_search_cli.history_worker import Job
+from audit_search_cli.interrupts import Interrupts
+from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
+from audit_search_cli.output import Output, counted, note, progress
+from audit_search_cli.proof import Source
+from audit_search_cli.times import Time, between, shown
+
+_DAY = timedelta(days=1)
+_SHOWN = 50
+_PASSED_ON = ("OPENSEARCH_", "INDEX_", "RETENTION_DAYS")
+_PATTERNS = {"accounts": r"\d{12}", "regions": r"[a-z0-9-]+", "trails": r"[A-Za-z0-9._-]+"}
+_EXAMPLES = {"accounts": "an account is 12 digits", "regions": "a region is like eu-central-1", "trails": "a trail is its name"}
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str) -> frozenset[str]:
+    """Names that are separated by commas."""
+    kind = str(parameter.name)
+    names = [name.strip() for name in value.split(",")] if value else []
+    for name in names:
+        if not re.fullmatch(_PATTERNS[kind], name, re.ASCII):
+            raise click.BadParameter(f"{name!r} is none; {_EXAMPLES[kind]}", context, parameter)
+    return frozenset(names)
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(
+    cls=DocumentedCommand,
+    examples=(
+        "audit-search verify s3://my-trail-bucket --stack audit-search",
+        'audit-search verify s3://my-trail-bucket --since "7 days ago" --regions us-east-1 --stack audit-search --repair',
+        "audit-search verify s3://my-trail-bucket --since 2026-11-01 --until 2026-11-02 --no-index",
+        "audit-search verify s3://my-trail-bucket --since 2026-11-01 --export ./november",
+        "audit-search verify ./november --since 2026-11-01 --no-index --output json",
+    ),
+)
+@click.argument("source", metavar="s3://BUCKET[/PREFIX]|FOLDER")
+@click.option("--since", type=Time(), metavar="TIME", help="What was delivered from then on.  [default: a day before --until]")
+@click.option("--until", type=Time(), metavar="TIME", help="What was delivered before.  [default: now]")
+@click.option("--accounts", default="", callback=_names, metavar="IDS", help="Only these accounts, separated by commas.")
+@click.option("--regions", default="", callback=_names, metavar="NAMES", help="Only these regions, separated by commas.")
+@click.option("--trail", "trails", default="", callback=_names, metavar="NAMES", help="Only these trails, separated by commas.")
+@click.option(
+    "--public-keys",
+    type=_FILE,
+    multiple=True,
+    metavar="FILE",
+    help="What `aws cloudtrail list-public-keys` printed, once for each region; without it CloudTrail is asked.",
+)
+@click.option("--signatures", type=_FILE, metavar="FILE", help="For a folder: the metadata of its digests, by key.")
+@click.option("--no-index", is_flag=True, help="Look at digests and log files only, not at where the records are.")
+@click.option("--rules", type=_FILE, metavar="FILE", help="Exclusion rules, as EXCLUSION_RULES has them.")
+@click.option("--quarantine", default="", metavar="URL", help="Where quarantine is, s3://BUCKET/PREFIX.  [default: the stack's]")
+@click.option("--repair", is_flag=True, help="Index log files that are right and whose records are missing, marked as replay.")
+@click.option("--export", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="Only copy all that a proof needs.")
+@click.option("--digests-only", is_flag=True, help="With --export: leave out the log files.")
+@engine_options
+@pass_invocation
+def verify(
+    invocation: Invocation,
+    source: str,
+    since: datetime | None,
+    until: datetime | None,
+    accounts: frozenset[str],
+    regions: frozenset[str],
+    trails: frozenset[str],
+    public_keys: tuple[Path, ...],
+    signatures: Path | None,
+    no_index: bool,
+    rules: Path | None,
+    quarantine: str,
+    repair: bool,
+    folder: Path | None,
+    digests_only: bool,
+) -> int:
+    """Prove by CloudTrail's digest files that nothing is missing.
+
+    Every digest must be in its place and signed by CloudTrail, every log file that it lists must be there with the hash that it
+    names, and each of its records be indexed, filtered by a rule, in quarantine, or older than what is kept. Digests come up to
+    an hour late: what is newer is not looked at. The exit code is 1 where anything is not right.
+
+    A folder is a copy of the bucket; --export makes one that can be verified without AWS.
+    """
+    now = datetime.now(UTC)
+    span = between(since or (until or now) - _DAY, until, now)
+    place = proof.source(source)
+    selection = Selection(span.since or now, span.until, place.prefix, accounts, regions, trails)
+    _check(place, repair=repair, no_index=no_index, folder=folder, digests_only=digests_only)
+    store = proof.store(place, lambda: invocation.client("s3"), signatures)
+    known = proof.known_keys(place, public_keys)
+    ring = KeyRing(known, None if known is not None else lambda region: invocation.client("cloudtrail", region))
+    if folder:
+        return _export(invocation, store, ring, selection, folder, files=not digests_only)
+    whereabouts = None if no_index else _whereabouts(invocation, rules, quarantine)
+    run = Verification(store, ring, selection, whereabouts)
+    with Interrupts() as interrupts, progress(f"verifying {place}") as say:
+        run.stop = lambda: interrupts.requested
+        run.step = lambda report: say(f"{counted(report.total.files.total(), 'log file')} verified")
+        report = run.run()
+        mended = _repair(invocation, report, rules, quarantine, interrupts) if repair else None
+    _print(invocation.output, report, mended, place)
+    if report.interrupted:
+        return INTERRUPTED
+    return FINE if report.right and report.total.digests else FINDINGS
+
+
+def _check(place: Source, *, repair: bool, no_index: bool, folder: Path | None, digests_only: bool) -> None:
+    """Refuse what cannot be meant. Raises Problem."""
+    if repair and (place.folder or no_index):
+        raise Problem("--repair needs a bucket and an engine", "Give s3://BUCKET, and leave --no-index away.")
+    if folder and (place.folder or repair):
+        raise Problem("--export copies a bucket, and nothing else", "Give s3://BUCKET, and leave --repair away.")
+    if digests_only and not folder:
+        raise Problem("--digests-only says what --export copies", "Give --export FOLDER too.")
+
+
+def _rules(invocation: Invocation, path: Path | None) -> str:
+    text = path.read_text("utf-8", "replace") if path else invocation.environ.get("EXCLUSION_RULES", "")
+    if invocation.stack and not text:
+        note("Note: without --rules what the stack's EXCLUSION_RULES leave out counts as missing.")
+    return text
+
+
+def _quarantine(invocation: Invocation, url: str) -> tuple[str, str] | None:
+    """The bucket and prefix of quarantine, if any is named."""
+    url = url or (invocation.stack.outputs.get("QuarantineLocation", "") if invocation.stack else "")
+    if not url:
+        return None
+    where = kept.place(url)
+    return where.bucket, where.prefix
+
+
+def _whereabouts(invocation: Invocation, rules: Path | None, url: str) -> Whereabouts:
+    """What looks records up, by the settings that the function has. Raises Problem and SettingsError."""
+    read = Reader({**invocation.settings, "OPENSEARCH_ENDPOINT": invocation.target.endpoint})
+    engine, daily = read.engine(), read.daily()
+    if read.problems:
+        raise SettingsError(read.problems)
+    try:
+        parsed = exclusions.parse(_rules(invocation, rules))
+    except ValueError as error:
+        raise Problem(f"The exclusion rules are not valid: {'; '.join(str(error).splitlines())}", "Correct --rules.") from error
+    where = _quarantine(invocation, url)
+    return Whereabouts(
+        engine=proof.LookUps(invocation.engine()),
+        naming=Naming(engine["index_prefix"], daily),
+        rules=parsed,
+        retention_days=engine["retention_days"],
+        quarantine=QuarantineReader(invocation.client("s3"), *where) if where else None,
+    )
+
+
+def _export(invocation: Invocation, store: Any, ring: KeyRing, selection: Selection, folder: Path, *, files: bool) -> int:
+    with Interrupts() as interrupts, progress(f"copying to {folder}"):
+        s3 = invocation.client("s3")
+        made = exports.export(s3, store, ring, selection, folder, files=files, stop=lambda: interrupts.requested)
+    if invocation.output.as_json:
+        invocation.output.document(
+            {
+                "folder": str(folder),
+                "digests": made.digests,
+                "files": made.files,
+                "absent": made.absent,
+                "interrupted": made.interrupted,
+            }
+        )
+    else:
+        copied = f"{counted(made.digests, 'digest')} and {counted(made.files, 'log file')}"
+        invocation.output.line(f"{copied} are in {folder}, with signatures and public keys; {len(made.absent)} do not exist.")
+    return INTERRUPTED if made.interrupted else FINE
+
+
+def _repair(invocation: Invocation, report: Report, rules: Path | None, url: str, interrupts: Interrupts) -> Backfill | None:
+    """Index what can be mended, as a backfill does; None where there is nothing. Raises Problem."""
+    todo = [verdict for verdict in report.bad_files if verdict.repairable]
+    if not todo or interrupts.requested:
+        return None
+    job = Job(_environment(invocation, todo, rules, url))
+    objects = [Found(ObjectRef(one.file.bucket, one.file.key), config=False) for one in todo]
+    with TemporaryDirectory() as folder, State(Path(folder, "repair.jsonl"), {}) as state:
+        return history.run(objects, job, state, processes=1, stop=lambda: interrupts.requested)
+
+
+def _environment(invocation: Invocation, todo: list[FileVerdict], rules: Path | None, url: str) -> dict[str, str]:
+    """The settings of a pipeline here. Raises Problem."""
+    if invocation.given.get("connect_to"):
+        raise Problem("--repair does not go through --connect-to", "Run it where the engine can be reached, such as in its VPC.")
+    where = _quarantine(invocation, url)
+    if where is None:
+        raise Problem(
+            "--repair needs a quarantine for what cannot be indexed", "Give --quarantine s3://BUCKET/PREFIX or --stack."
+        )
+    aws = {"AWS_PROFILE": invocation.given.get("profile"), "AWS_DEFAULT_REGION": invocation.session.region_name}
+    settings = {name: value for name, value in invocation.settings.items() if name.startswith(_PASSED_ON)}
+    return {
+        **{name: value for name, value in aws.items() if value},
+        **settings,
+        "OPENSEARCH_ENDPOINT": invocation.target.endpoint,
+        "ALLOWED_BUCKETS": ",".join(sorted({one.file.bucket for one in todo})),
+        "QUARANTINE_BUCKET": where[0],
+        "QUARANTINE_PREFIX": where[1] or "quarantine/",
+        "EXCLUSION_RULES": rules.read_text("utf-8", "replace") if rules else invocation.environ.get("EXCLUSION_RULES", ""),
+        "INGEST_MODE": "replay",
+    }
+
+
+def _print(output: Output, report: Report, mended: Backfill | None, place: Source) -> None:
+    if output.as_json:
+        return output.document({**report.document(), "repair": _mended(mended) if mended else None})
+    output.line(f"{place}, delivered from {shown(report.since)} to {shown(report.until)}")
+    if not report.rows:
+        output.line("No digests: is log file validation on, and is this the trail's bucket and key prefix?", "yellow")
+    else:
+        _print_rows(output, report)
+    _print_bad(output, report)
+    if mended:
+        output.heading("Repair: verify once more to see that nothing is missing any more")
+        counts = mended.counts
+        ended = (
+            f"{counts['indexed']:,} records indexed, {counts['duplicates']:,} were there, {counts['quarantined']:,} quarantined"
+        )
+        output.line(f"{mended.done:,} of {counted(mended.found, 'log file')}: {ended}")
+        if mended.returned:
+            output.table(("not repaired", "why"), mended.returned[:_SHOWN])
+    if report.interrupted:
+        output.line("Interrupted: what is unread was not looked at.", "yellow")
+    elif report.right and report.rows:
+        output.line(
+            "Nothing is missing." if report.indexed else "Nothing is missing or changed. Records were not looked up.", "green"
+        )
+    return None
+
+
+def _mended(mended: Backfill) -> dict[str, Any]:
+    returned = [{"key": key, "reason": reason} for key, reason in mended.returned]
+    return {"found": mended.found, "done": mended.done, "records": dict(mended.counts), "returned": returned}
+
+
+def _print_rows(output: Output, report: Report) -> None:
+    """Digests and log files of each place, and where their records are."""
+    rows = [(*place, row) for place, row in sorted(report.rows.items())]
+    if len(rows) > 1:
+        rows.append(("all", "", report.total))
+    names = ("account", "region")
+    states = ("gone", "incomplete", "changed", "unread")
+    files = ("digests", "not valid", "log files", "right", *states)
+    output.table(
+        names + files,
+        [
+            (
+                account,
+                region,
+                row.digests.total(),
+                row.digests.total() - row.digests["valid"] or "",
+                row.files.total(),
+                row.files["right"],
+                *(row.files[state] or "" for state in states),
+            )
+            for account, region, row in rows
+        ],
+        numbers=files,
+        whole=names,
+    )
+    if report.indexed:
+        counts = tuple(report.total.records.document())
+        table = [(account, region, *row.records.document().values()) for account, region, row in rows]
+        output.table((*names, "records", *counts[1:]), table, numbers=("records", *counts[1:]), whole=names)
+
+
+def _print_bad(output: Output, report: Report) -> None:
+    for problem in report.problems:
+        output.line(problem, "red")
+    for gap in report.gaps[:_SHOWN]:
+        chain = gap.chain
+        output.line(f"{chain.account} {chain.region} {chain.trail}: no digests from {shown(gap.since)} to {shown(gap.until)}")
+    if report.bad_digests:
+        output.heading("Digests that are not valid")
+        output.table(("state", "digest", "why"), [(one.state, one.key, one.reason) for one in report.bad_digests[:_SHOWN]])
+    if report.bad_files:
+        output.heading("Log files that are not right")
+        output.table(("state", "log file", "why"), [(one.state, one.file.key, one.reason) for one in report.bad_files[:_SHOWN]])
+    more = len(report.bad_digests[_SHOWN:]) + len(report.bad_files[_SHOWN:]) + len(report.gaps[_SHOWN:])
+    if more:
+        output.line(f"{more:,} more are not shown; --output json has all of them.")
