@@ -203,7 +203,7 @@ def _repair(invocation: Invocation, report: Report, rules: Path | None, url: str
     todo = [verdict for verdict in report.bad_files if verdict.repairable]
     if not todo or interrupts.requested:
         return None
-    job = Job(_environment(invocation, todo, rules, url))
+    job = Job(_environment(invocation, todo, rules, url), {})
     objects = [Found(ObjectRef(one.file.bucket, one.file.key), config=False) for one in todo]
     with TemporaryDirectory() as folder, State(Path(folder, "repair.jsonl"), {}) as state:
         return history.run(objects, job, state, processes=1, stop=lambda: interrupts.requested)
