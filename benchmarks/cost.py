@@ -84,6 +84,7 @@ def advice(known: Known, accounts: Mapping[str, Account]) -> str:
                 "`IndexPeriod`": plan.period,
                 "`Shards`": f"{plan.shards}",
                 "`MaximumConcurrency`": f"{model.concurrency(account, known.measured, plan)}",
+                "`VerifyHours`": f"{model.verify_hours(account, known.measured)}",
                 "GiB in a shard": f"{plan.shard_gib:,.1f}",
                 "shards and copies in all, of at most": f"{plan.copies:,} of {plan.heap_gib * model.SHARDS_PER_HEAP_GIB:,.0f}",
                 "GiB of documents, all copies": f"{plan.data_gib:,.0f}",

@@ -20,9 +20,13 @@ ZONES = 3
 # The template: memory of the function, its queue's batches, at most so many metrics and alarms, endpoints of a VPC.
 MEMORY_MB, BATCH, WINDOW_SECONDS = 1_769, 10, 5
 LOG_BYTES_OBJECT, LOG_BYTES_INVOCATION = 600, 1_800
-METRICS, ALARMS, DASHBOARDS, ENDPOINTS = 20, 16, 1, 3
+METRICS, ALARMS, DASHBOARDS, ENDPOINTS = 24, 19, 1, 4
 CONFIG_METRICS, CONFIG_ALARMS = 25, 6  # what AWS Config adds, where it is taken
 NODE, VOLUME_GIB = "r7g.large.search", 100
+
+VERIFY_HOURS, VERIFY_SECONDS = (24, 12, 8, 6, 4, 3, 2, 1), 850  # the template's choices, and the time that a run has for files
+VERIFY_THREADS, VERIFY_WAITING_MS = 8, 60.0
+"""Log files that are looked at side by side, and how long each waits for S3 and for the look-up of its records: an assumption."""
 
 POLLERS, POLL_SECONDS = 5, 20
 """Lambda begins with five long polls of a queue: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html."""
@@ -168,6 +172,18 @@ def invocation_ms(account: Account, measured: Measured, objects: float) -> float
     return account.waiting_ms + objects * object_ms(account, measured)
 
 
+def verify_ms(account: Account, measured: Measured) -> float:
+    """How long the verification takes for one object: its CPU, or its share of the waiting where that is more."""
+    own = object_ms(account, measured)
+    return max(own, (own + VERIFY_WAITING_MS) / VERIFY_THREADS)
+
+
+def verify_hours(account: Account, measured: Measured) -> int:
+    """The longest range whose objects fit into one run; 0 where an hour's do not."""
+    hourly = account.objects / HOURS * verify_ms(account, measured) / 1_000
+    return next((hours for hours in VERIFY_HOURS if hours * hourly <= VERIFY_SECONDS), 0)
+
+
 def bill(account: Account, measured: Measured, prices: Prices) -> list[Line]:
     """A month of ingestion and search with a trail that is there already."""
     return [*_opensearch(plan(account, measured, prices), prices), *_ingestion(account, measured, prices)]
@@ -191,13 +207,16 @@ def _ingestion(account: Account, measured: Measured, prices: Prices) -> list[Lin
     seconds = invocations * invocation_ms(account, measured, together) / 1_000
     idle = POLLERS * HOURS * 3_600 / POLL_SECONDS
     logged = (objects * LOG_BYTES_OBJECT + invocations * LOG_BYTES_INVOCATION) / GB
+    verified = objects * verify_ms(account, measured) / 1_000
     fixed = (("cloudwatch-metrics", METRICS), ("cloudwatch-alarms", ALARMS), ("cloudwatch-dashboards", DASHBOARDS))
     return [
         Line("Lambda", "duration", prices["lambda-arm64"].of(seconds * MEMORY_MB / 1_024)),
         Line("Lambda", "requests", prices["lambda-requests"].of(invocations)),
+        Line("Lambda", "verification", prices["lambda-arm64"].of(verified * MEMORY_MB / 1_024)),
         Line("SQS", "send, receive, delete", prices["sqs-requests"].of(objects + invocations + max(invocations, idle))),
         Line("SNS", "publishes", prices["sns-publishes"].of(objects)),
         Line("S3", "GET of each object", prices["s3-get"].of(objects)),
+        Line("S3", "verification: GET of each object once more", prices["s3-get"].of(objects)),
         Line("CloudWatch", "logs", prices["cloudwatch-logs"].of(logged) + prices["cloudwatch-logs-kept"].of(logged)),
         Line("CloudWatch", "metrics, alarms, dashboard", sum(prices[name].of(count) for name, count in fixed)),
     ]
@@ -222,7 +241,7 @@ def extras(account: Account, measured: Measured, prices: Prices) -> list[Line]:
         Line("Secrets Manager", "`AuthMode=basic`: its secret", prices["secrets"].of(1)),
         Line(
             "VPC",
-            "`CreateVpcEndpoints`: three interface endpoints in three zones",
+            "`CreateVpcEndpoints`: four interface endpoints in three zones",
             prices["endpoint-hours"].of(ENDPOINTS * hours),
         ),
         Line("VPC", "or three NAT gateways, objects through them", prices["nat-hours"].of(hours) + prices["nat-bytes"].of(trail)),

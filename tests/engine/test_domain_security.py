@@ -201,7 +201,7 @@ def test_the_verification_asks_whether_events_are_there(verified: Installation, 
     assert none["error"]["type"] == "index_not_found_exception"
     query = {"query": {"ids": {"values": ["there"]}}, "_source": False}
     verified.node.request("POST", f"/{verified.index}/_refresh")
-    assert [hit["_id"] for hit in engine.search(f"{verified.prefix}cloudtrail", query, 60).items or []] == ["there"]
+    assert [hit["_id"] for hit in engine.search(f"{verified.prefix}cloudtrail-2*", query, 60).items or []] == ["there"]
     assert theirs["error"]["type"] == "security_exception"
 
 

@@ -79,6 +79,20 @@ def test_the_pins_are_the_whole_closure_and_no_more(build: Path) -> None:
     assert reached == set(found)
 
 
+def test_the_verification_brings_its_own_pins_and_no_more(build: Path) -> None:
+    """What checks signatures is in its folder alone, at the versions of its requirements.txt, and in no layer."""
+    lines = (ROOT / "functions/verify/requirements.txt").read_text("utf-8").splitlines()
+    wanted = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    found = {canonicalize_name(one.name): one for one in distributions(path=[str(build / "VerifyFunction")])}
+    assert {name: one.version for name, one in found.items()} == wanted
+    assert not set(wanted) & set(installed(build))
+    environment = {"python_version": "3.13", "platform_python_implementation": "CPython", "extra": ""}
+    needed = [Requirement(text) for one in found.values() for text in one.requires or []]
+    closure = [one for one in needed if not one.marker or one.marker.evaluate(environment)]
+    assert {canonicalize_name(one.name) for one in closure} | {"cryptography"} == set(wanted)
+    assert all(one.specifier.contains(found[canonicalize_name(one.name)].version) for one in closure)
+
+
 def test_nothing_heavy_slips_in(build: Path) -> None:
     """Neither grpcio nor protobuf, which later clients of the engine bring along, nor simplejson, which slows this one down."""
     assert not {"grpcio", "protobuf", "simplejson", "setuptools", "pip"} & set(installed(build))
@@ -120,6 +134,7 @@ def test_each_processor_gets_its_own_libraries(build: Path, other_build: Path) -
         "requirements-ministack.txt",
         "requirements-runtime.txt",
         "layers/dependencies/requirements.txt",
+        "functions/verify/requirements.txt",
     ],
 )
 def test_pins_are_a_name_and_a_version(name: str) -> None:

@@ -38,7 +38,7 @@ def test_without_config_there_is_nothing_of_it(template: dict[str, Any]) -> None
     assert {name for name in stack.resources | stack.outputs if OF_CONFIG.search(name)} == set()
     body = stack.value(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"])
     assert "onfig" not in body
-    assert len(json.loads(body)["widgets"]) == 10
+    assert len(json.loads(body)["widgets"]) == 11
     assert stack.value(template["Resources"]["DomainSetup"]["Properties"]["CONFIG_WRITER_ROLE_ARNS"]) == ""
     assert "CONFIG_WRITER_ROLE_ARNS= " in stack.value(template["Outputs"]["CliEnvironment"]["Value"])
 
@@ -66,7 +66,7 @@ def test_each_way_in_makes_the_function_and_itself(template: dict[str, Any], way
         *("ConfigQueueArn", "ConfigQueueUrl", "ConfigDeadLetterQueueUrl"),
         *("ConfigFunctionArn", "ConfigFunctionRoleArn", "ConfigFunctionLogGroup"),
     }
-    assert len(json.loads(stack.value(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]))["widgets"]) == 16
+    assert len(json.loads(stack.value(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]))["widgets"]) == 17
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -183,9 +183,9 @@ def test_a_shared_domain_lets_config_do_what_it_does_and_no_more(template: dict[
     """The statements for the domain's owner have a narrow one for AWS Config, where there is AWS Config."""
     domain = "arn:aws:es:eu-central-1:444455556666:domain/audit"
     output = template["Outputs"]["SharedDomainPolicyStatement"]["Value"]
-    without = json.loads(Evaluated(template, OpenSearchDomainArn=domain).value(output))
+    without = json.loads(Evaluated(template, OpenSearchDomainArn=domain, VerifyHours="0").value(output))
     assert [one["Resource"] for one in without] == [f"{domain}/*"]
-    stack = Evaluated(template, OpenSearchDomainArn=domain, ConfigEvents="true", IndexPrefix="acme-")
+    stack = Evaluated(template, OpenSearchDomainArn=domain, ConfigEvents="true", IndexPrefix="acme-", VerifyHours="0")
     first, post, get = json.loads(stack.value(output))
     assert first == without[0]
     assert post["Principal"] == get["Principal"] == {"AWS": "${ConfigFunctionRole.Arn}"}

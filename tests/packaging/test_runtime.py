@@ -45,7 +45,13 @@ ODD: dict[str, dict[str, Any]] = {
         "errorType": "ValueError",
         "errorMessage": "this function answers CloudFormation: the event has no ResponseURL",
     },
-    "WatchFunction": {"digest_age_seconds": {"trail-bucket": None}},  # it does not look at its event
+    "VerifyFunction": {
+        "MissingFiles": 0,
+        "ChangedFiles": 0,
+        "InvalidDigests": 0,
+        "UnreadFiles": 0,
+    },  # it does not look at its event
+    "WatchFunction": {"digest_age_seconds": {"trail-bucket": None}},  # nor does it
 }
 """What each function makes of an event that is none of its own."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import pytest
 
 from audit_search.domain.settings import DomainSettings
-from audit_search.settings import ConfigSettings, Settings, WatchSettings, WriterSettings
+from audit_search.settings import ConfigSettings, Settings, VerifySettings, WatchSettings, WriterSettings
 from tests.support.building import ROOT, TEMPLATE
-from tests.support.templates import as_list, resources, statements
+from tests.support.templates import Evaluated, as_list, resources, statements
 
 REQUIRED = {
     "OPENSEARCH_ENDPOINT": "https://search-audit.eu-central-1.es.amazonaws.com",
@@ -26,11 +27,16 @@ ALARMS = {"Fn::If": ["MakesAlarmTopic", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTop
 POWERTOOLS = "POWERTOOLS_SERVICE_NAME"
 """Read by the library that writes logs and metrics, not by settings of ours."""
 
+Read = Callable[[Mapping[str, str]], object]
+
 WRITERS: list[tuple[str, Callable[[Mapping[str, str]], WriterSettings]]] = [
     ("CloudTrail", Settings.from_env),
     ("Config", ConfigSettings.from_env),
 ]
 """What the names of a writing function's resources begin with, and its settings."""
+
+READERS: list[tuple[str, Read]] = [*WRITERS, ("Verify", VerifySettings.from_env)]
+"""The same, with the function that reads what was written."""
 
 
 def access_policy(template: dict[str, Any]) -> list[Any]:
@@ -159,7 +165,7 @@ def test_parameters_take_what_is_right_and_nothing_else(
 
 def test_the_environment_is_the_settings(template: dict[str, Any]) -> None:
     """Every variable that the settings read is set by the template, and it sets no other."""
-    for kind, settings in WRITERS:
+    for kind, settings in READERS:
         assert set(environment(template, f"{kind}Function")) == read_by(settings)
     assert set(environment(template, "WatchFunction")) == read_by(WatchSettings.from_env)
     assert environment(template, "SetupFunction") == {}
@@ -185,10 +191,8 @@ def test_each_function_names_its_logs_and_metrics_after_the_stack(template: dict
         assert group == {"Fn::Sub": "/aws/lambda/${AWS::StackName}-" + suffix}
 
 
-@pytest.mark.parametrize(("kind", "settings"), WRITERS)
-def test_defaults_of_the_template_are_the_defaults_of_the_settings(
-    template: dict[str, Any], kind: str, settings: Callable[[Mapping[str, str]], WriterSettings]
-) -> None:
+@pytest.mark.parametrize(("kind", "settings"), READERS)
+def test_defaults_of_the_template_are_the_defaults_of_the_settings(template: dict[str, Any], kind: str, settings: Read) -> None:
     """A stack whose parameters are left alone works like a function whose variables are not set, but for signing in."""
     values = {}
     for name, value in environment(template, f"{kind}Function").items():
@@ -200,18 +204,20 @@ def test_defaults_of_the_template_are_the_defaults_of_the_settings(
     assert settings(values) == settings(REQUIRED)
 
 
-@pytest.mark.parametrize(("kind", "settings"), WRITERS)
+@pytest.mark.parametrize(("kind", "settings"), READERS)
 @pytest.mark.parametrize("bound", ["MinValue", "MaxValue"])
 def test_the_settings_take_every_number_that_the_template_takes(
-    template: dict[str, Any], bound: str, kind: str, settings: Callable[[Mapping[str, str]], WriterSettings]
+    template: dict[str, Any], bound: str, kind: str, settings: Read
 ) -> None:
     """No number passes the template's check only to stop the function when it starts."""
-    numbers = {
-        name: str(template["Parameters"][value["Ref"]][bound])
-        for name, value in environment(template, f"{kind}Function").items()
-        if isinstance(value, dict) and template["Parameters"].get(value.get("Ref"), {}).get("Type") == "Number"
-    }
-    assert len(numbers) >= 6
+    numbers = {}
+    for name, value in environment(template, f"{kind}Function").items():
+        parameter = template["Parameters"].get(value.get("Ref"), {}) if isinstance(value, dict) else {}
+        if parameter.get("Type") == "Number":
+            choices = sorted(filter(None, parameter.get("AllowedValues", [])))  # with 0 there is no function
+            ends = {"MinValue": choices[0], "MaxValue": choices[-1]} if choices else parameter
+            numbers[name] = str(ends[bound])
+    assert len(numbers) >= 4
     settings({**REQUIRED, **numbers})
 
 
@@ -373,7 +379,7 @@ def test_nothing_is_allowed_by_wildcard(template: dict[str, Any]) -> None:
         for action in as_list(statement["Action"]):
             assert "*" not in action, (name, action)
         for resource in as_list(statement.get("Resource", [])):
-            assert resource != "*" or statement["Sid"] == "JoinVpc", (name, statement["Sid"])
+            assert resource != "*" or statement["Sid"] in ("JoinVpc", "ReadPublicKeys"), (name, statement["Sid"])
     for function in resources(template, "AWS::Serverless::Function").values():
         assert "Policies" not in function["Properties"]
         assert "ManagedPolicyArns" not in template["Resources"][function["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
@@ -429,7 +435,7 @@ def test_a_topic_that_cannot_deliver_leaves_its_message_in_the_dead_letter_queue
 
 def test_the_function_may_call_exactly_the_paths_that_it_calls(template: dict[str, Any]) -> None:
     """Of the domain's HTTP API a writer may make the bulk request and read the index templates, AWS Config's also reads
-    documents by id and searches the latest states; nobody may delete."""
+    documents by id and searches the latest states, the verification looks CloudTrail's documents up; nobody may delete."""
     allowed: dict[str, set[tuple[str, str]]] = {}
     for name, statement in statements(template):
         if "Function" in name:
@@ -446,7 +452,11 @@ def test_the_function_may_call_exactly_the_paths_that_it_calls(template: dict[st
     }
     assert {action for action, _ in allowed["SetupFunctionRole"]} == {"es:ESHttpGet", "es:ESHttpPut", "es:ESHttpPost"}
     assert not {path for _, path in allowed["SetupFunctionRole"]} & {"/*", "*"}
-    assert set(allowed) == {"CloudTrailFunctionRole", "ConfigFunctionRole", "SetupFunctionRole"}
+    assert allowed["VerifyFunctionRole"] == {
+        ("es:ESHttpPost", "/_mget"),
+        ("es:ESHttpPost", "/${IndexPrefix}cloudtrail-2*/_search"),
+    }
+    assert set(allowed) == {"CloudTrailFunctionRole", "ConfigFunctionRole", "SetupFunctionRole", "VerifyFunctionRole"}
 
 
 ALARMED = {
@@ -458,6 +468,10 @@ ALARMED = {
     ("AWS/SNS", "NumberOfNotificationsFailed"),
     ("AWS/Events", "FailedInvocations"),
     ("AuditSearch", "DigestAge"),
+    ("AuditSearch", "MissingFiles"),
+    ("AuditSearch", "ChangedFiles"),
+    ("AuditSearch", "InvalidDigests"),
+    ("AuditSearch", "UnreadFiles"),
     ("AWS/ES", "ClusterStatus.red"),
     ("AWS/ES", "FreeStorageSpace"),
     ("AWS/ES", "ClusterIndexWritesBlocked"),
@@ -479,12 +493,81 @@ def test_each_trouble_has_its_alarm_and_each_alarm_its_page(template: dict[str, 
 def test_metrics_that_alarms_and_dashboard_show_exist(template: dict[str, Any]) -> None:
     """What is watched of our own is what the functions publish."""
     package = ROOT / "layers/audit_search/src/audit_search"
-    source = "".join((package / name).read_text("utf-8") for name in ("observability.py", "aws_config/reports.py"))
+    source = "".join(
+        (package / name).read_text("utf-8") for name in ("observability.py", "aws_config/reports.py", "validation/reports.py")
+    )
     body, texts = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    everything = body + texts["Config"]["Fn::If"][1]["Fn::Sub"]
+    everything = body + "".join(texts[part]["Fn::If"][1]["Fn::Sub"] for part in ("Verification", "Config"))
     shown = set(re.findall(r'"AuditSearch", "(\w+)"', everything)) | {name for space, name in ALARMED if space == "AuditSearch"}
     assert shown
     assert {name for name in shown if f'"{name}"' not in source} == set()
+
+
+OF_VERIFICATION = {
+    *("VerifyFunction", "VerifyFunctionRole", "VerifyFunctionLogs"),
+    *("MissingFilesAlarm", "ChangedFilesAlarm", "InvalidDigestsAlarm", "UnreadFilesAlarm"),
+    *("VerifyErrorAlarm", "NoVerificationAlarm"),
+}
+
+
+@pytest.mark.parametrize("off", [{"VerifyHours": "0"}, {"WatchDigests": "false", "VerifyHours": "24"}])
+def test_without_verification_there_is_nothing_of_it(template: dict[str, Any], off: dict[str, str]) -> None:
+    """Who does not want it, or has a trail without digests, has no function, alarm, output, role or graph of it."""
+    usual, without = Evaluated(template), Evaluated(template, **off)
+    watched = {"WatchFunction", "WatchFunctionRole", "WatchFunctionLogs", "DigestAgeAlarm", "WatchErrorAlarm"}
+    assert usual.resources - without.resources == OF_VERIFICATION | (watched if "WatchDigests" in off else set())
+    assert usual.outputs - without.outputs == {*("VerifyFunctionArn", "VerifyFunctionRoleArn", "VerifyFunctionLogGroup")}
+    body = without.value(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"])
+    assert "-verify" not in body
+    assert len(json.loads(body)["widgets"]) == 10
+    assert without.value(template["Resources"]["DomainSetup"]["Properties"]["VERIFIER_ROLE_ARNS"]) == ""
+    assert "VERIFIER_ROLE_ARNS= " in without.value(template["Outputs"]["CliEnvironment"]["Value"])
+
+
+@pytest.mark.parametrize(
+    ("hours", "schedule"), [("24", "cron(30 4 * * ? *)"), ("6", "cron(30 0/6 * * ? *)"), ("1", "cron(30 0/1 * * ? *)")]
+)
+def test_the_verification_runs_as_often_as_it_looks_back(template: dict[str, Any], hours: str, schedule: str) -> None:
+    """One run begins where the one before ended, and takes all the time that Lambda gives; it is not repeated."""
+    stack = Evaluated(template, VerifyHours=hours)
+    properties = stack.value(template["Resources"]["VerifyFunction"]["Properties"])
+    assert properties["Events"]["Schedule"]["Properties"]["Schedule"] == schedule
+    assert properties["Environment"]["Variables"]["VERIFY_HOURS"] == hours
+    assert (properties["Timeout"], properties["EventInvokeConfig"]["MaximumRetryAttempts"]) == (900, 0)
+
+
+def test_what_a_verification_found_is_true_until_the_next_one(template: dict[str, Any]) -> None:
+    """Between two runs alarms stay as they are; a run that does not come is an alarm itself after two days."""
+    for name in sorted(OF_VERIFICATION):
+        resource = template["Resources"][name]
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            missing = "breaching" if name == "NoVerificationAlarm" else "ignore"
+            assert resource["Properties"]["TreatMissingData"] == missing, name
+    none = template["Resources"]["NoVerificationAlarm"]["Properties"]
+    assert (none["Statistic"], none["Period"] * none["EvaluationPeriods"]) == ("SampleCount", 2 * 24 * 3_600)
+
+
+def test_the_other_side_lets_the_verification_in(template: dict[str, Any]) -> None:
+    """A bucket, a key and a domain of others: the statements name its role where there is one, and are a policy's JSON."""
+    foreign = {
+        "TrailBucketAccount": "444455556666",
+        "KmsKeyArns": "arn:aws:kms:eu-central-1:444455556666:key/1234abcd",
+        "OpenSearchDomainArn": "arn:aws:es:eu-central-1:444455556666:domain/audit",
+        "IndexPrefix": "acme-",
+    }
+
+    def said(output: str, **more: str) -> Any:
+        return json.loads(Evaluated(template, **foreign, **more).value(template["Outputs"][output]["Value"]))
+
+    role, writer = "${VerifyFunctionRole.Arn}", "${CloudTrailFunctionRole.Arn}"
+    reads, _ = said("ForeignBucketPolicyStatement")
+    assert reads["Principal"]["AWS"] == said("ForeignKeyPolicyStatement")["Principal"]["AWS"] == [writer, role]
+    _, looks = said("SharedDomainPolicyStatement")
+    assert (looks["Principal"]["AWS"], looks["Action"]) == (role, "es:ESHttpPost")
+    paths = ("_mget", "acme-cloudtrail-2*/_search")
+    assert looks["Resource"] == [f"{foreign['OpenSearchDomainArn']}/{path}" for path in paths]
+    for output in ("ForeignBucketPolicyStatement", "ForeignKeyPolicyStatement", "SharedDomainPolicyStatement"):
+        assert role not in json.dumps(said(output, VerifyHours="0"))
 
 
 def test_every_parameter_is_in_the_readme(template: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from audit_search.aws_config.reports import ConfigReport
 from audit_search.envelopes import ObjectRef
 from audit_search.observability import Observer
 from audit_search.reports import ObjectReport, Report
+from audit_search.validation.verification import THREADS
 from benchmarks import cost, cost_model, measured
 from benchmarks.cost_model import Account, Line
 from benchmarks.measured import Measured, MeasurementError, Shape
@@ -84,9 +85,23 @@ def test_the_function_counted_by_hand() -> None:
     assert usd(lines, "Lambda", "duration") == pytest.approx(seconds * 1_769 / 1_024 * 0.0000133334)
     assert usd(lines, "Lambda", "requests") == pytest.approx(100_000 / together / 1e6 * 0.20)
     assert usd(lines, "SNS", "publishes") == pytest.approx(0.05)
-    assert usd(lines, "S3", "GET") == pytest.approx(0.04)
+    assert usd(lines, "S3", "GET") == usd(lines, "S3", "verification") == pytest.approx(0.04)
+    verified = 100_000 * (0.060 + 0.002) / 8
+    assert usd(lines, "Lambda", "verification") == pytest.approx(verified * 1_769 / 1_024 * 0.0000133334)
     polls = 5 * 730 * 3_600 / 20
     assert usd(lines, "SQS", "send") == pytest.approx((100_000 + 100_000 / together + polls) / 1e6 * 0.40)
+
+
+@pytest.mark.parametrize(("million", "hours"), [(1, 24), (50, 24), (140, 12), (1_000, 2), (2_400, 1), (2_500, 0)])
+def test_a_run_of_the_verification_has_time_for_so_many_hours(million: int, hours: int) -> None:
+    """7.75 ms an object of 30 events: 109,677 of them in 850 seconds, and 0 where an hour brings more than that."""
+    assert cost_model.verify_hours(Account(million * 1e6), ROUND) == hours
+
+
+def test_a_verification_that_waits_for_nobody_takes_its_processor_time() -> None:
+    """With large objects the one processor is what is short, and not the waiting."""
+    account = Account(1e6, records_per_object=10_000)
+    assert cost_model.verify_ms(account, ROUND) == cost_model.object_ms(account, ROUND)
 
 
 def test_a_busy_queue_fills_its_batches() -> None:
@@ -167,7 +182,7 @@ def test_what_only_some_pay_counted_by_hand() -> None:
     assert usd(lines, "AWS Config", "100,000 items") == pytest.approx(300)
     idle = 5 * 730 * 3_600 / 20 / 1e6 * 0.40
     assert usd(lines, "AWS Config", "taken by this stack") == pytest.approx(25 * 0.30 + 6 * 0.10 + idle)
-    assert usd(lines, "VPC", "`CreateVpcEndpoints`") == pytest.approx(3 * 3 * 730 * 0.01)
+    assert usd(lines, "VPC", "`CreateVpcEndpoints`") == pytest.approx(4 * 3 * 730 * 0.01)
     assert usd(lines, "VPC", "or three NAT") == pytest.approx(3 * 730 * 0.045 + 16 * 0.045)
     assert usd(lines, "VPC", "bulk requests") == pytest.approx(50 * 2 / 3 * 2 * 0.01)
 
@@ -194,6 +209,12 @@ def test_the_template_is_what_the_formulas_count_with() -> None:
     defaults = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
     assert (defaults["DataNodeType"], defaults["VolumeGiB"]) == (cost_model.NODE, cost_model.VOLUME_GIB)
     assert (defaults["DataNodeCount"], defaults["AvailabilityZones"], defaults["DedicatedMasterCount"]) == (3, 3, 0)
+    verify = template["Resources"]["VerifyFunction"]["Properties"]
+    assert verify["MemorySize"] == cost_model.MEMORY_MB
+    assert verify["Timeout"] - 45 >= cost_model.VERIFY_SECONDS
+    choices = template["Parameters"]["VerifyHours"]["AllowedValues"]
+    assert sorted([0, *cost_model.VERIFY_HOURS]) == choices
+    assert cost_model.VERIFY_THREADS == THREADS
     kinds = [str(resource["Type"]) for resource in resources.values()]
     alarms = [name for name, resource in resources.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
     of_config = [name for name in alarms if name.startswith("Config")]
