@@ -31,7 +31,7 @@ sam-ready: $(TOOLS)/sam/.ready
 # What the packaging tests need. Without a Python 3.13 they say so themselves, one line each, unless this is CI.
 tools-ready: $(READY)
 	@python=$$($(find_python313)); \
-	if test -n "$$python"; then $(MAKE) --no-print-directory $(TOOLS)/sam/.ready $(TOOLS)/lint/.ready $(TOOLS)/runtime/.ready $(TOOLS)/ministack/.ready; \
+	if test -n "$$python"; then $(MAKE) --no-print-directory $(TOOLS)/sam/.ready $(TOOLS)/lint/.ready $(TOOLS)/runtime/.ready $(TOOLS)/ministack/.ready $(TOOLS)/awscli/.ready; \
 	else echo '$(PYTHON_313_MISSING)' >&2; test "$$CI" != true; fi
 
 # --no-deps: the pins are the whole closure, and `pip check` proves it.
@@ -65,4 +65,5 @@ pins: $(READY) ## pin the build tools anew, whole closures
 	printf '%s\n' aws-sam-cli==1.170.0 pip | compile requirements-sam.txt && \
 	printf '%s\n' cfn-lint-serverless==0.3.6 checkov==3.3.30 | compile requirements-lint.txt && \
 	printf '%s\n' ministack==1.5.33 aws-sam-translator | compile requirements-ministack.txt && \
-	printf '%s\n' awslambdaric boto3 | compile requirements-runtime.txt
+	printf '%s\n' awslambdaric boto3 | compile requirements-runtime.txt && \
+	printf '%s\n' awscli==1.46.3 | compile requirements-awscli.txt

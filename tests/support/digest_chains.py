@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -163,6 +163,52 @@ def a_trail(aws: Aws, hours: int = 4, **fields: Any) -> Trail:
         )
         trail.hour(*(some(2, name) for name in names))
     return trail
+
+
+def _other_content(trail: Trail, key: str) -> bytes:
+    value = json.loads(gzip.decompress(trail.body(key)))
+    value["logFiles"] = value["logFiles"][1:]
+    return gzip.compress(json.dumps(value).encode())
+
+
+def _moved(trail: Trail) -> str:
+    key = trail.digests[3]
+    there = key.replace("T120000Z", "T123000Z")
+    trail.aws.put(trail.body(key), there, Metadata=trail.metadata(key))
+    trail.remove(key)
+    return there
+
+
+DAMAGES: dict[str, tuple[Callable[[Trail], Any], Callable[[Trail], str], str]] = {
+    "log file changed": (lambda t: t.replace(t.files[2], gzip.compress(b'{"Records":[]}')), lambda t: t.files[2], "changed"),
+    "log file no gzip": (lambda t: t.replace(t.files[2], b"nothing"), lambda t: t.files[2], "changed"),
+    "log file cut off": (lambda t: t.replace(t.files[2], t.body(t.files[2])[:100]), lambda t: t.files[2], "changed"),
+    "log file with something behind it": (
+        lambda t: t.replace(t.files[2], t.body(t.files[2]) + gzip.compress(b"")),
+        lambda t: t.files[2],
+        "changed",
+    ),
+    "log file removed": (lambda t: t.remove(t.files[2]), lambda t: t.files[2], "gone"),
+    "digest changed": (lambda t: t.replace(t.digests[2], _other_content(t, t.digests[2])), lambda t: t.digests[2], "signature"),
+    "digest removed": (lambda t: t.remove(t.digests[2]), lambda t: t.digests[2], "missing"),
+    "digest no gzip": (lambda t: t.replace(t.digests[2], b"nothing"), lambda t: t.digests[2], "malformed"),
+    "digest no JSON": (lambda t: t.replace(t.digests[2], gzip.compress(b"[")), lambda t: t.digests[2], "malformed"),
+    "digest without its fields": (lambda t: t.replace(t.digests[2], gzip.compress(b"{}")), lambda t: t.digests[2], "malformed"),
+    "signature wrong": (
+        lambda t: t.replace(t.digests[2], t.body(t.digests[2]), signature="00" * 256),
+        lambda t: t.digests[2],
+        "signature",
+    ),
+    "signature no number": (
+        lambda t: t.replace(t.digests[2], t.body(t.digests[2]), signature="xyz"),
+        lambda t: t.digests[2],
+        "signature",
+    ),
+    "signature lost": (lambda t: t.aws.put(t.body(t.digests[2]), t.digests[2]), lambda t: t.digests[2], "unsigned"),
+    "newest digest moved": (_moved, lambda t: t.digests[3].replace("T120000Z", "T123000Z"), "moved"),
+    "oldest digest removed": (lambda t: t.remove(t.digests[0]), lambda t: t.digests[0], "missing"),
+}
+"""What is done to a trail of `a_trail`, the key that it shows by, and the state that this has."""
 
 
 class CloudTrail:
