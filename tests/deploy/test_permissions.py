@@ -17,6 +17,8 @@ from tests.deploy.conftest import Deploy, of, with_password
 from tests.deploy.deployable import sid_of, without_statement
 from tests.deploy.stacks import DeployError, Stack, records
 from tests.deploy.test_config_permissions import CONFIG, READ_PASSWORD
+from tests.deploy.test_verification import PROVEN as VERIFICATION
+from tests.deploy.test_verification import READ_PASSWORD as READ_PASSWORD_TO_VERIFY
 from tests.deploy.trails import Trail
 from tests.support.amazon_domain import AmazonDomain
 from tests.support.building import load_template
@@ -25,6 +27,7 @@ from tests.support.ministack import ACCOUNT, REGION, Ministack
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 NOT_ENFORCED = {
     "Decrypt": "ministack reads encrypted objects and secrets without asking for their key",
+    "ReadPublicKeys": "ministack has no public keys of CloudTrail's; what stands in for it asks nobody who he is",
     "CallCollection": "nothing here stands in for a collection",
     "KeepFailedEvents": "ministack knows no failure destination of an alias, and hands events over itself",
     "ReportFailure": "ministack knows no failure destination of an alias",
@@ -223,6 +226,7 @@ PROVEN = {
     "CloudTrailFunctionRole": {*CLOUDTRAIL},
     "ConfigFunctionRole": {*CONFIG, READ_PASSWORD},
     "SetupFunctionRole": {*SETUP, "KeepBackups"},
+    "VerifyFunctionRole": {*VERIFICATION, READ_PASSWORD_TO_VERIFY},
     "WatchFunctionRole": {"ListDigests"},
 }
 

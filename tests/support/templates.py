@@ -101,6 +101,9 @@ class Evaluated:
             case "Fn::Contains":
                 among, wanted = (self.value(one) for one in inner)
                 return wanted in among
+            case "Fn::EachMemberEquals":
+                members, wanted = (self.value(one) for one in inner)
+                return all(member == wanted for member in members)
             case "Fn::Not":
                 return not self._holds(inner[0])
             case "Fn::And":
