@@ -31,18 +31,21 @@ _PASSED_ON = (
     "INDEX_PERIOD",
     "RETENTION_DAYS",
 )
-_NAMES = re.compile(r"[a-z0-9-]+")
+_NAMES = {
+    "accounts": (r"\d{12}", "account (12 digits)"),
+    "regions": (r"[a-z0-9-]+", "region, such as eu-central-1"),
+    "trails": (r"[A-Za-z0-9._-]+", "name of a trail"),
+}
 _SHOWN = 20
 
 
 def names_of(context: click.Context, parameter: click.Parameter, value: str) -> frozenset[str]:
-    """Names that are separated by commas."""
+    """Names that are separated by commas, of accounts, regions or trails by the name of the option. Raises BadParameter."""
+    pattern, what = _NAMES[str(parameter.name)]
     names = [name.strip() for name in value.split(",")] if value else []
-    pattern = re.compile(r"\d{12}", re.ASCII) if parameter.name == "accounts" else _NAMES
-    wrong = [name for name in names if not pattern.fullmatch(name)]
-    if wrong:
-        what = "account (12 digits)" if parameter.name == "accounts" else "region, such as eu-central-1"
-        raise click.BadParameter(f"{wrong[0]!r} is no {what}", context, parameter)
+    for name in names:
+        if not re.fullmatch(pattern, name, re.ASCII):
+            raise click.BadParameter(f"{name!r} is no {what}", context, parameter)
     return frozenset(names)
 
 

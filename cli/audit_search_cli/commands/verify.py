@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ from audit_search.validation.reports import FileVerdict, Report
 from audit_search.validation.verification import Verification
 from audit_search.validation.whereabouts import QuarantineReader, Whereabouts
 from audit_search_cli import exports, history, kept, proof
+from audit_search_cli.commands.backfill import names_of
 from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED, Problem
 from audit_search_cli.history import Backfill
 from audit_search_cli.history_sources import Found
@@ -35,20 +35,6 @@ from audit_search_cli.times import Time, between, shown
 _DAY = timedelta(days=1)
 _SHOWN = 50
 _PASSED_ON = ("OPENSEARCH_", "INDEX_", "RETENTION_DAYS")
-_PATTERNS = {"accounts": r"\d{12}", "regions": r"[a-z0-9-]+", "trails": r"[A-Za-z0-9._-]+"}
-_EXAMPLES = {"accounts": "an account is 12 digits", "regions": "a region is like eu-central-1", "trails": "a trail is its name"}
-
-
-def _names(context: click.Context, parameter: click.Parameter, value: str) -> frozenset[str]:
-    """Names that are separated by commas."""
-    kind = str(parameter.name)
-    names = [name.strip() for name in value.split(",")] if value else []
-    for name in names:
-        if not re.fullmatch(_PATTERNS[kind], name, re.ASCII):
-            raise click.BadParameter(f"{name!r} is none; {_EXAMPLES[kind]}", context, parameter)
-    return frozenset(names)
-
-
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -65,9 +51,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("source", metavar="s3://BUCKET[/PREFIX]|FOLDER")
 @click.option("--since", type=Time(), metavar="TIME", help="What was delivered from then on.  [default: a day before --until]")
 @click.option("--until", type=Time(), metavar="TIME", help="What was delivered before.  [default: now]")
-@click.option("--accounts", default="", callback=_names, metavar="IDS", help="Only these accounts, separated by commas.")
-@click.option("--regions", default="", callback=_names, metavar="NAMES", help="Only these regions, separated by commas.")
-@click.option("--trail", "trails", default="", callback=_names, metavar="NAMES", help="Only these trails, separated by commas.")
+@click.option("--accounts", default="", callback=names_of, metavar="IDS", help="Only these accounts, separated by commas.")
+@click.option("--regions", default="", callback=names_of, metavar="NAMES", help="Only these regions, separated by commas.")
+@click.option("--trail", "trails", default="", callback=names_of, metavar="NAMES", help="Only these trails, separated by commas.")
 @click.option(
     "--public-keys",
     type=_FILE,
