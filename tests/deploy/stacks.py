@@ -270,7 +270,8 @@ class Deployer:
         """What went wrong, from the events of the stack, the first first."""
         client = stack.client("cloudformation")
         try:
-            found = client.describe_stack_events(StackName=stack.name)["StackEvents"]
+            pages = client.get_paginator("describe_stack_events").paginate(StackName=stack.name)
+            found = [event for page in pages for event in page["StackEvents"]]
         except client.exceptions.ClientError:
             return "no events"
         return "\n".join(
