@@ -200,6 +200,7 @@ def main() -> None:
                 base = {"first": first, "objects": objects, "batch": BATCH, "folder": str(folder), "compress": True}
                 every = {
                     "ours": {**base, "subject": "ours"},
+                    "ours, without alert rules": {**base, "subject": "ours without alerts"},
                     "naive, compressed": {**base, "subject": "naive"},
                     "naive, plain": {**base, "subject": "naive", "compress": False},
                     "the limit: inflate, one parser pass": {**base, "subject": "limit"},

@@ -70,6 +70,15 @@ def _ours(compress: bool) -> Callable[[dict[str, Any]], object]:
     return handled(app.lambda_handler)
 
 
+def _ours_without_alerts(compress: bool) -> Callable[[dict[str, Any]], object]:
+    """The same function with no alert rule at all: what matching costs is the difference."""
+    from audit_search.alerts import matching
+
+    empty = matching.Rules([])
+    matching.deployed = lambda: empty  # type: ignore[assignment]  # before the modules that use it are imported
+    return _ours(compress)
+
+
 def _naive(compress: bool) -> Callable[[dict[str, Any]], object]:
     from benchmarks.naive import NaiveHandler
 
@@ -99,7 +108,8 @@ def measure(plan: dict[str, Any]) -> dict[str, float]:
     if plan["subject"] == "limit":
         work = _limit(plan["folder"], range(first, first + count))
     else:
-        handler = (_ours if plan["subject"] == "ours" else _naive)(plan["compress"])
+        subjects = {"ours": _ours, "ours without alerts": _ours_without_alerts, "naive": _naive}
+        handler = subjects[plan["subject"]](plan["compress"])
         events = [sqs_event(range(start, min(start + batch, first + count))) for start in range(first, first + count, batch)]
         handler(sqs_event(range(1)))  # the warm-up object
 

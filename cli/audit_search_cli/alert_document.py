@@ -11,8 +11,8 @@ _INTRODUCTION = """\
 
 Made of `layers/audit_search/src/audit_search/definitions/alerts/*.yaml` by `python -m audit_search_cli.alert_rules`; a
 test holds it to that. A rule says which CloudTrail records it means, and brings samples of records that it must and
-must not match. **The function does not match records against the rules yet, and nobody is notified**: they can be
-tested, and used through `audit_search.alerts.matching.deployed().matching(record)`.
+must not match. The function tries each record that it indexes: the names of the rules that it meets are in the field
+`ct.alerts`, so that `ct.alerts:root-sign-in` finds the events and a graph can group by it. Nobody is notified yet.
 
 *Tier* is how a hit is meant to reach people: `page` wakes somebody, `ticket` is looked at within the day, `digest` is
 read in a summary, `off` is kept for searches. *CIS* is the CIS AWS Foundations Benchmark v3.0.0, *ATT&CK* MITRE's. A

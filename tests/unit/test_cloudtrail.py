@@ -14,20 +14,29 @@ from generate import SampleObject, counts, sample_objects
 from story import hostile
 
 from audit_search.accounting import Counts
+from audit_search.alerts import matching
 from audit_search.bulk import Body
 from audit_search.cloudtrail import DocumentBuilder, Lines, Policy, Record, Splices, line_of, text_of
 from audit_search.documents import BOOLEANS, KEYWORDS, TREES, Naming, Place, delivered
 from audit_search.exclusions import parse
 from audit_search.rebuild import MAX_DEPTH, MAX_TERM, Built, Rejection, build
 from audit_search.records import Window, windows
+from audit_search_cli import alert_rules
+from audit_search_cli.alert_sources import sources
 from tests.support import engine_limits
 from tests.support.aws import record
 from tests.support.aws import text_of as written
+from tests.support.building import ROOT
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "cloudtrail"
 KEY = "AWSLogs/1/CloudTrail/eu/2026/11/03/1_CloudTrail_eu_20261103T0820Z_x.json.gz"
 PLACE = Place("trail", KEY, datetime(2026, 11, 3, 8, 20, tzinfo=UTC))
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+ALERT_SAMPLES = [
+    sample.record
+    for source in sources(ROOT / alert_rules.SOURCES)
+    for sample in (*source.samples.match, *source.samples.no_match)
+]
 SAMPLES = [sample for sample in sample_objects() if sample.has_records]
 
 
@@ -72,6 +81,61 @@ def same(text: bytes, *, place: Place = PLACE) -> dict[str, Any]:
 
 
 # One document, both ways
+
+
+@pytest.mark.parametrize("chunk", range(4))
+def test_the_samples_of_the_alert_rules_are_tagged_both_ways(chunk: int) -> None:
+    """`ct.alerts` holds the rules that a record meets, whichever way it takes, and is not there where it meets none."""
+    for text in map(written, ALERT_SAMPLES[chunk::4]):
+        expected = matching.deployed().matching(json.loads(text))
+        made = same(text)["ct"]
+        assert made.get("alerts", []) == expected
+        assert lines(text)[0].alerting == ([0] if expected else [])
+        parsed = lines(text.replace(b",", b",\n", 1))[0]  # sent the exact way
+        assert engine_limits.content(parsed.lines[0])["ct"].get("alerts", []) == expected
+        assert parsed.alerting == ([0] if expected else [])
+
+
+def test_a_record_of_no_rule_is_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its event, its caller nor its error code lets a rule apply; without a caller there is none to apply either."""
+    asked: list[str] = []
+
+    def matching_seen(rules: matching.Rules, record: dict[str, Any]) -> list[str]:
+        asked.append(record["eventID"])
+        return []
+
+    monkeypatch.setattr(matching.Rules, "matching", matching_seen)
+    user = {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/morgan", "userName": "morgan"}
+    texts = [
+        record("quiet", userIdentity=user),
+        record("failed", userIdentity=user, errorCode="ThrottlingException"),
+        {key: value for key, value in record("nobody").items() if key != "userIdentity"},
+        record("denied", userIdentity=user, errorCode="AccessDenied"),
+        record("root", userIdentity={**user, "type": "Root"}),
+        record("named", userIdentity=user, eventName="StopLogging"),
+    ]
+    lines(*map(written, texts))
+    assert asked == ["denied", "root", "named"]
+
+
+def test_rules_for_any_event_are_judged_by_caller_and_code() -> None:
+    """Whatever the deployed rules find, the look-ups that come before have let through."""
+    rules = matching.deployed()
+    for sample in ALERT_SAMPLES:
+        for other in ({}, {"errorCode": "AccessDenied"}, {"errorCode": None}, {"userIdentity": None}, {"eventName": "X"}):
+            changed = {**sample, **other}
+            let_through = changed["eventName"] in rules.events or bool(
+                rules.of_caller(changed.get("userIdentity")) & rules.of_code(changed.get("errorCode"))
+            )
+            assert let_through or rules.matching(changed) == []
+
+
+def test_codes_are_remembered_within_a_bound() -> None:
+    """A log may hold any text as an error code."""
+    rules = matching.Rules([])
+    for number in range(5_000):
+        rules.of_code(f"code {number}")
+    assert 0 < len(rules._codes) <= 2_000
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.key.rsplit("_", 2)[1] + sample.key[:8])
@@ -490,7 +554,8 @@ def test_rules_leave_out_or_count_on_both_ways(fields: dict[str, Any], kept: boo
 def test_a_caller_is_remembered_but_not_for_ever() -> None:
     """The flattened form of a caller is kept within a bound, and documents stay right when the memory begins anew."""
     splices = Splices("userIdentity", size=20_000)
-    policy = Policy(identities=splices)
+    policy = Policy()
+    policy.identities = splices
     texts = [
         written(record(str(n), userIdentity={"type": "IAMUser", "arn": f"arn:{n}", "userName": f"u{n}" * 20})) for n in range(300)
     ]

@@ -24,6 +24,7 @@ import msgspec
 from isal import isal_zlib
 
 from audit_search.accounting import Counts
+from audit_search.alerts.matching import Rules, deployed
 from audit_search.documents import EARLIEST, FLAT_LEAVES, FLATTENED, Naming, Place, is_day, latest
 from audit_search.exclusions import Rule
 from audit_search.rebuild import (
@@ -127,14 +128,16 @@ _EXPIRED: Final = b""
 
 
 class _Spliced(NamedTuple):
-    """The flattened form of an object inside a record: what stands in its place, what `ct` says of it, and its fields."""
+    """The flattened form of an object inside a record: what stands in its place, what `ct` says of it, its fields, and which
+    alert rules for any event such a caller may meet."""
 
     fields: bytes
     ct: bytes
     values: dict[str, object]
+    alerts: int = 0
 
 
-_NOBODY: Final = _Spliced(b"", b"", {})
+_NOTHING: Final = _Spliced(b"", b"", {})
 
 
 _Table = dict[str, "str | _Table"]
@@ -163,10 +166,14 @@ def _flat(value: dict[str, object], table: _Table, fields: dict[str, object]) ->
 
 
 class Splices:
-    """Remembers flattened objects by their text, within `size` bytes; when full it begins anew, as callers come in waves."""
+    """Remembers flattened objects by their text, within `size` bytes; when full it begins anew, as callers come in waves.
 
-    def __init__(self, name: str, size: int = 8 << 20) -> None:
+    `judge` gives the bits of the alert rules for an object as it was parsed.
+    """
+
+    def __init__(self, name: str, size: int = 8 << 20, judge: Callable[[object], int] = lambda _: 0) -> None:
         self._name = name
+        self._judge = judge
         self._room = self._size = size
         self._table = _table(name, FLATTENED[name])
         self._known: dict[bytes, _Spliced] = {}
@@ -191,7 +198,7 @@ class Splices:
             ct = _encode(who)[1:-1] + b"," if who else b""
         # An empty object leaves its name with nothing behind it: the commas around it stay right.
         written = _encode(fields or {self._name: None})[1:-1]
-        splice = _Spliced(written, ct, fields)
+        splice = _Spliced(written, ct, fields, self._judge(value))
         self._room -= 4 * len(text) + 1_000
         if self._room < 0:
             self._known.clear()
@@ -202,26 +209,34 @@ class Splices:
 
 @dataclass(slots=True)
 class Lines:
-    """What a window became: parallel lists for what is to be sent, and what ended here."""
+    """What a window became: parallel lists for what is to be sent, and what ended here.
+
+    `alerting` are the numbers of the lines whose records met an alert rule, ascending.
+    """
 
     lines: list[bytes] = field(default_factory=list)
     ids: list[bytes] = field(default_factory=list)
     checksums: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
+    alerting: list[int] = field(default_factory=list)
     rejected: list[tuple[int, bytes, Rejection]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Policy:
-    """What holds for every object: names of indices, mode of ingestion, rules, and the first day that is kept."""
+    """What holds for every object: names of indices, mode of ingestion, rules, alert rules, and the first day that is kept."""
 
     naming: Naming = field(default_factory=Naming)
     mode: str = "live"
     rules: tuple[Rule, ...] = ()
     kept_from: str = ""
-    identities: Splices = field(default_factory=lambda: Splices("userIdentity"))
+    alerts: Rules = field(default_factory=deployed)
+    identities: Splices = field(init=False)
     tls: Splices = field(default_factory=lambda: Splices("tlsDetails"))
     would_filter: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.identities = Splices("userIdentity", judge=self.alerts.of_caller)
 
 
 class DocumentBuilder:
@@ -236,6 +251,7 @@ class DocumentBuilder:
         self._times: dict[str, bytes | None] = {}
         head = {"bucket": place.bucket, "key": place.key, "ingestMode": policy.mode}
         self._ct = b',"ct":' + dump(head).encode()[:-1] + b","
+        self._nobody = _NOTHING._replace(alerts=policy.alerts.of_caller(None))
 
     def lines(self, window: Window, first: int) -> Lines:
         """The lines of a window whose first record has the position `first` in its object.
@@ -246,6 +262,8 @@ class DocumentBuilder:
         lines, ids, checksums, positions = result.lines, result.ids, result.checksums, result.positions
         policy, ct, times, rules = self._policy, self._ct, self._times, self._policy.rules
         identities, tls_details = policy.identities, policy.tls
+        events, of_code = policy.alerts.events, policy.alerts.of_code
+        nobody = self._nobody
         position = first - 1
         for raw, record in zip(window.texts, _decode(window), strict=True):
             position += 1
@@ -272,7 +290,7 @@ class DocumentBuilder:
             # Where the identity and the TLS details lie in the text.
             begin = end = 0
             tls_begin = tls_end = len(text) - 1
-            who = tls = _NOBODY
+            who, tls = nobody, _NOTHING
             if record.userIdentity is not _NONE:
                 found = bytes(record.userIdentity)
                 begin = text.find(_IDENTITY)
@@ -323,6 +341,8 @@ class DocumentBuilder:
                 promoted = _promoted(record)
             else:
                 promoted = _FAILURE if record.errorCode or record.errorMessage else _SUCCESS
+            if name in events or who.alerts & of_code(record.errorCode):
+                promoted += self._alerts(text, result)
             lines.append(
                 b"".join(
                     (
@@ -380,16 +400,30 @@ class DocumentBuilder:
 
     def _exact(self, text: bytes, position: int, result: Lines) -> None:
         policy = self._policy
-        built = build(text, self._place, position, policy.naming, policy.mode)
+        built = build(text, self._place, position, policy.naming, policy.mode, alerts=policy.alerts)
         if isinstance(built, Rejection):
             result.rejected.append((position, text, built))
         elif built.day < policy.kept_from or (policy.rules and self._rules(built.source.get)):
             self._counts.filtered += 1
         else:
+            if "alerts" in built.source["ct"]:
+                result.alerting.append(len(result.lines))
             result.lines.append(line_of(built))
             result.ids.append(dump(built.id).encode())
             result.checksums.append(_checksum(text))
             result.positions.append(position)
+
+    def _alerts(self, text: bytes, result: Lines) -> bytes:
+        """What `ct` holds of the alert rules that a record meets, whose line is the next of `result`."""
+        try:
+            record = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            record = load(text)
+        names = self._policy.alerts.matching(record)
+        if not names:
+            return b""
+        result.alerting.append(len(result.lines))
+        return b'"alerts":%b,' % _encode(names)
 
     def _rules(self, value: Callable[[str], object]) -> bool:
         """Whether a rule leaves the record out; rules that only count are counted."""

@@ -234,7 +234,8 @@ class _Run:
         place = batch.owner(number).place
         policy = self._pipeline.policy
         try:
-            built = build(text_of(batch.lines[number]), place, batch.positions[number], policy.naming, policy.mode, refused=True)
+            text, position = text_of(batch.lines[number]), batch.positions[number]
+            built = build(text, place, position, policy.naming, policy.mode, refused=True, alerts=policy.alerts)
         except Exception:
             return None  # the engine's refusal stands: the record is kept in quarantine with it
         return None if isinstance(built, Rejection) else line_of(built)

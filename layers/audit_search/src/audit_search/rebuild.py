@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from audit_search.alerts.matching import Rules, deployed
 from audit_search.documents import (
     BOOLEANS,
     EARLIEST,
@@ -92,10 +93,13 @@ class Notes:
             notes.append(path)
 
 
-def build(text: bytes, place: Place, position: int, naming: Naming, mode: str, *, refused: bool = False) -> Built | Rejection:
+def build(
+    text: bytes, place: Place, position: int, naming: Naming, mode: str, *, refused: bool = False, alerts: Rules | None = None
+) -> Built | Rejection:
     """The document of one record's original text, or why there can be none.
 
-    `refused` marks a second try, after the engine did not take the first.
+    `refused` marks a second try, after the engine did not take the first. `alerts` are the alert rules, those of the package
+    where none are given.
     """
     notes = Notes()
     try:
@@ -115,6 +119,9 @@ def build(text: bytes, place: Place, position: int, naming: Naming, mode: str, *
         source["eventID"] = event_id
     ct |= identity_notes({name: value for name, value in source.items() if name not in notes.wrapped})
     ct |= promoted(record)
+    names = (alerts or deployed()).matching(record)
+    if names:
+        ct["alerts"] = names
     raw = text.decode("utf-8", "replace")
     try:
         text.decode("utf-8")

@@ -18,6 +18,7 @@ from audit_search.alerts.conditions import Test, compiled, text
 ANY = "*"
 """Stands among the events of a rule for each event there is."""
 
+_MAX_CODES = 2_000  # a log may hold any text as its code
 _SERVICE_LINKED = compiled(
     {"field": "userIdentity.sessionContext.sessionIssuer.arn", "wildcard": "arn:aws*:iam::*:role/aws-service-role/*"}
 )
@@ -28,6 +29,8 @@ class Rule:
     """One rule, ready to be tested.
 
     `counted` is whether the rule is about how often something happens: the records that it matches are those that count.
+    `on_caller` and `on_code` are those parts of its condition that must hold, and look at nothing but `userIdentity` or
+    `errorCode`.
     """
 
     name: str
@@ -40,6 +43,14 @@ class Rule:
     test: Test | None
     suppressions: tuple[tuple[str, Test], ...]
     counted: bool
+    on_caller: tuple[Test, ...] = ()
+    on_code: tuple[Test, ...] = ()
+
+    def may_have(self, code: str | None) -> bool:
+        """Whether a record with this `errorCode` can be one that the rule means."""
+        if self.outcome != "any" and (self.outcome == "failure") != bool(code):
+            return False
+        return all(test({"errorCode": code}) for test in self.on_code)
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Whether the record, whose event name is one of the rule's, is one that the rule means."""
@@ -57,7 +68,11 @@ class Rule:
 
 
 class Rules:
-    """Rules by the name of the event."""
+    """Rules by the name of the event.
+
+    A record can only meet one when its event's name is among `events`, or when the bits of its caller and those of its error
+    code have one in common: what the hot path looks up before it parses a record.
+    """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         """Raises ValueError when two rules have one name."""
@@ -70,6 +85,22 @@ class Rules:
             for event in rule.events:
                 self._by_event.setdefault(event, []).append(rule)
         self._of_all = self._by_event.pop(ANY, [])
+        self._codes: dict[str | None, int] = {}
+        self.events = frozenset(self._by_event)
+
+    def of_caller(self, identity: object) -> int:
+        """Of the rules for any event, as bits, those that a record with this `userIdentity` may meet."""
+        record = {"userIdentity": identity}
+        return sum(1 << n for n, rule in enumerate(self._of_all) if all(test(record) for test in rule.on_caller))
+
+    def of_code(self, code: str | None) -> int:
+        """Of the rules for any event, as bits, those that a record with this `errorCode` may meet; remembered."""
+        bits = self._codes.get(code)
+        if bits is None:
+            if len(self._codes) >= _MAX_CODES:
+                self._codes.clear()
+            bits = self._codes[code] = sum(1 << n for n, rule in enumerate(self._of_all) if rule.may_have(code))
+        return bits
 
     def matching(self, record: Mapping[str, Any]) -> list[str]:
         """The names of the rules that the record meets, sorted; a record of any shape is taken."""
@@ -99,7 +130,17 @@ def rule(body: Mapping[str, Any]) -> Rule:
             for number, each in enumerate(body["suppressions"])
         ),
         counted=body.get("threshold") is not None,
+        on_caller=_needed(condition, "userIdentity"),
+        on_code=_needed(condition, "errorCode"),
     )
+
+
+def _needed(condition: object, root: str) -> tuple[Test, ...]:
+    """The tests of one field, or of what lies in it, without which the condition cannot hold."""
+    if not isinstance(condition, Mapping):
+        return ()
+    parts = condition.get("all", [condition])
+    return tuple(compiled(part) for part in parts if str(part.get("field", "")).split(".")[0] == root)
 
 
 @cache
