@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from audit_search.objects import ObjectReader
-from audit_search.settings import GIB, ConfigSettings, Settings
-from audit_search_cli import history, history_state
-from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED, Problem
+from audit_search.settings import GIB
+from audit_search_cli import history, history_state, pipelines
+from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED
 from audit_search_cli.history import Backfill, Estimate
-from audit_search_cli.history_sources import Selection, Source, find, source
+from audit_search_cli.history_sources import Found, Selection, Source, find, source
 from audit_search_cli.history_state import State
 from audit_search_cli.history_worker import FolderReader, Job
 from audit_search_cli.interrupts import Interrupts
 from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
-from audit_search_cli.output import Output, counted, human_age, human_bytes, note, progress
+from audit_search_cli.output import Output, counted, human_age, human_bytes, progress
+from audit_search_cli.pipelines import RULES_HELP, Quarantine, exclusion_rules
 from audit_search_cli.times import Time, between
 
-_PASSED_ON = (
-    "OPENSEARCH_ENDPOINT",
-    "OPENSEARCH_AUTH",
-    "OPENSEARCH_SERVICE",
-    "OPENSEARCH_USERNAME",
-    "OPENSEARCH_PASSWORD_SECRET",
-    "INDEX_PREFIX",
-    "INDEX_PERIOD",
-    "RETENTION_DAYS",
-)
 _NAMES = {
     "accounts": (r"\d{12}", "account (12 digits)"),
     "regions": (r"[a-z0-9-]+", "region, such as eu-central-1"),
@@ -47,6 +41,26 @@ def names_of(context: click.Context, parameter: click.Parameter, value: str) -> 
         if not re.fullmatch(pattern, name, re.ASCII):
             raise click.BadParameter(f"{name!r} is no {what}", context, parameter)
     return frozenset(names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked for, by the names of the options."""
+
+    what: str
+    since: datetime | None
+    until: datetime | None
+    accounts: frozenset[str]
+    regions: frozenset[str]
+    of: str
+    dry_run: bool
+    processes: int
+    bucket: str
+    quarantine_bucket: str
+    quarantine_folder: Path
+    rules: str
+    state: Path | None
+    restart: bool
 
 
 @click.command(
@@ -77,28 +91,12 @@ def names_of(context: click.Context, parameter: click.Parameter, value: str) -> 
     show_default=True,
     help="The same where there is no such bucket.",
 )
-@click.option("--rules", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Exclusion rules: a file of JSON.")
+@click.option("--rules", default="", metavar="FILE|TEXT", help=RULES_HELP)
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Where what is done is written down.")
 @click.option("--restart", is_flag=True, help="Forget what earlier runs have done.")
 @engine_options
 @pass_invocation
-def backfill(
-    invocation: Invocation,
-    what: str,
-    since: datetime | None,
-    until: datetime | None,
-    accounts: frozenset[str],
-    regions: frozenset[str],
-    of: str,
-    dry_run: bool,
-    processes: int,
-    bucket: str,
-    quarantine_bucket: str,
-    quarantine_folder: Path,
-    rules: Path | None,
-    state: Path | None,
-    restart: bool,
-) -> int:
+def backfill(invocation: Invocation, /, **given: Any) -> int:
     """Index what was delivered before Audit Search was there: CloudTrail's log files, AWS Config's histories and snapshots.
 
     The objects take the way that the functions take, here, with the caller's credentials, and are marked as replay
@@ -106,27 +104,33 @@ def backfill(
     hand is finished) or killed, goes on where it was when the same command is given again.
 
     The range is that of the delivery: events are up to some 15 minutes older, AWS Config's histories up to a day. In a folder,
-    keys are the paths below it. Exclusion rules are those of --rules or of EXCLUSION_RULES, not those of the stack;
-    retention (RETENTION_DAYS, CONFIG_RETENTION_DAYS) is the stack's: what is older is filtered.
+    keys are the paths below it. Exclusion rules are those of --rules, else of EXCLUSION_RULES, else of the stack's function.
+    Retention (RETENTION_DAYS, CONFIG_RETENTION_DAYS) is the stack's too: what is older is filtered.
     """
+    asked = _Asked(**given)
     now = datetime.now(UTC)
-    place = source(what, bucket)
-    selection = Selection(between(since, until, now), accounts, regions, of)
-    job = None if dry_run else _job(invocation, place, quarantine_bucket, quarantine_folder, rules)
+    place = source(asked.what, asked.bucket)
+    selection = Selection(between(asked.since, asked.until, now), asked.accounts, asked.regions, asked.of)
+    job = None if asked.dry_run else _job(invocation, place, asked)
     with progress(f"listing {place}"):
         objects = list(find(place, selection, lambda: invocation.client("s3"), now))
     if job is None:
         with progress("reading some objects"):
-            made = history.estimate(objects, reader_of(invocation, place), processes, selection.listings)
-        return _print_estimate(invocation.output, made, selection, processes)
+            made = history.estimate(objects, reader_of(invocation, place), asked.processes, selection.listings)
+        return _print_estimate(invocation.output, made, selection, asked.processes)
+    return _run(invocation, job, objects, selection, place, asked)
+
+
+def _run(invocation: Invocation, job: Job, objects: Sequence[Found], selection: Selection, place: Source, asked: _Asked) -> int:
+    """Index the objects and say how it went; the exit code."""
     target = {"source": str(place), "endpoint": job.environ["OPENSEARCH_ENDPOINT"], "prefix": job.environ.get("INDEX_PREFIX", "")}
-    path = state or history_state.default_path(target, invocation.environ)
-    with State(path, target, restart=restart) as kept, Interrupts() as interrupts, progress("indexing") as say:
+    path = asked.state or history_state.default_path(target, invocation.environ)
+    with State(path, target, restart=asked.restart) as kept, Interrupts() as interrupts, progress("indexing") as say:
         result = history.run(
             objects,
             job,
             kept,
-            processes=processes,
+            processes=asked.processes,
             stop=lambda: interrupts.requested,
             step=lambda result: say(_step(result)),
         )
@@ -137,37 +141,14 @@ def backfill(
     return FINDINGS if wrong else FINE
 
 
-def _job(invocation: Invocation, place: Source, quarantine_bucket: str, quarantine_folder: Path, rules: Path | None) -> Job:
+def _job(invocation: Invocation, place: Source, asked: _Asked) -> Job:
     """The settings of the processes. Raises Problem and SettingsError."""
-    if invocation.given.get("connect_to"):
-        raise Problem("backfill does not go through --connect-to", "Run it where the engine can be reached, such as in its VPC.")
-    target = invocation.target
-    found = invocation.settings
-    environ = {name: found[name] for name in _PASSED_ON if found.get(name, "").strip()}
-    environ |= {"OPENSEARCH_ENDPOINT": target.endpoint, "ALLOWED_BUCKETS": place.bucket, "INGEST_MODE": "replay"}
-    if not quarantine_bucket and invocation.stack and place.folder is None:
-        quarantine_bucket = invocation.stack.physical("QuarantineBucket")
-    folder = None if quarantine_bucket else quarantine_folder.resolve()
-    environ["QUARANTINE_BUCKET"] = quarantine_bucket or "folder"
-    environ["EXCLUSION_RULES"] = _rules(rules) if rules else invocation.environ.get("EXCLUSION_RULES", "")
-    if invocation.stack and not environ["EXCLUSION_RULES"]:
-        note("Note: without --rules nothing is left out, whatever EXCLUSION_RULES the stack's function has.")
-    for name, value in (("AWS_PROFILE", invocation.given.get("profile")), ("AWS_DEFAULT_REGION", invocation.session.region_name)):
-        if value:
-            environ[name] = value
-    if invocation.environ.get("AWS_CA_BUNDLE"):
-        environ["AWS_CA_BUNDLE"] = invocation.environ["AWS_CA_BUNDLE"]
-    Settings.from_env(environ)
-    config = {**environ, "RETENTION_DAYS": found.get("CONFIG_RETENTION_DAYS", "")}
-    ConfigSettings.from_env(config)
-    return Job(environ, config, place.folder, folder)
-
-
-def _rules(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"--rules: {path} cannot be read: {error}", "Give a file of JSON, as EXCLUSION_RULES has it.") from error
+    bucket = asked.quarantine_bucket
+    if not bucket and invocation.stack and place.folder is None:
+        bucket = invocation.stack.physical("QuarantineBucket")
+    quarantine = Quarantine(bucket) if bucket else Quarantine(folder=asked.quarantine_folder.resolve())
+    rules = exclusion_rules(invocation, asked.rules)
+    return pipelines.job(invocation, "backfill", [place.bucket], quarantine, rules, place.folder)
 
 
 def reader_of(invocation: Invocation, place: Source) -> ObjectReader:

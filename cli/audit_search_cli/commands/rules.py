@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
@@ -16,6 +15,7 @@ from audit_search_cli.history_sources import Selection, find, source
 from audit_search_cli.interrupts import Interrupts
 from audit_search_cli.options import DocumentedGroup, Invocation, aws_options, pass_invocation
 from audit_search_cli.output import Output, counted, human_bytes, progress
+from audit_search_cli.pipelines import RULES_HELP, exclusion_rules
 from audit_search_cli.rule_counts import Matched, RuleCounts
 from audit_search_cli.times import Time, between
 
@@ -32,13 +32,12 @@ def group() -> None:
     name="count",
     examples=(
         'audit-search rules count s3://my-trail-bucket --rules rules.json --since "1 day ago"',
+        "audit-search rules count s3://my-trail-bucket --stack audit-search",
         'audit-search rules count ./old-logs --rules \'[{"name": "reads", "match": {"readOnly": "true"}}]\'',
     ),
 )
 @click.argument("what", metavar="s3://BUCKET[/PREFIX]|FOLDER")
-@click.option(
-    "--rules", default="", metavar="FILE|TEXT", help="The rules, as EXCLUSION_RULES has them.  [env var: EXCLUSION_RULES]"
-)
+@click.option("--rules", default="", metavar="FILE|TEXT", help=RULES_HELP)
 @click.option("--since", type=Time(), help="Only objects that were delivered at or after this time.")
 @click.option("--until", type=Time(), help="Only objects that were delivered before this time.  [default: now]")
 @click.option("--accounts", default="", callback=names_of, metavar="IDS", help="Only these accounts, separated by commas.")
@@ -61,7 +60,7 @@ def count(
     now = datetime.now(UTC)
     place = source(what)
     selection = Selection(between(since, until, now), accounts, regions, "cloudtrail")
-    parsed = _rules(rules or invocation.environ.get("EXCLUSION_RULES", ""))
+    parsed = _parsed(exclusion_rules(invocation, rules))
     reader = reader_of(invocation, place)
     with Interrupts() as interrupts, progress(f"reading {place}") as say:
         result = rule_counts.count(
@@ -77,20 +76,14 @@ def count(
     return FINDINGS if result.unreadable else FINE
 
 
-def _rules(given: str) -> tuple[Rule, ...]:
-    """The rules of a text, or of the file that it names. Raises Problem."""
-    text, where = given.strip(), "--rules"
-    if text and not text.startswith("["):
-        try:
-            text = Path(text).read_text("utf-8")
-        except (OSError, ValueError) as error:
-            raise Problem(f"{where}: {given!r} cannot be read ({error})", "Give a file, or a JSON list as text.") from error
+def _parsed(text: str) -> tuple[Rule, ...]:
+    """The rules of a text. Raises Problem."""
     try:
         found = exclusions.parse(text)
     except ValueError as error:
-        raise Problem(f"{where}: {'; '.join(str(error).splitlines())}", "The README has the form of a rule.") from error
+        raise Problem(f"The rules: {'; '.join(str(error).splitlines())}", "The README has the form of a rule.") from error
     if not found:
-        raise Problem("There are no rules to count", "Give --rules FILE, or set EXCLUSION_RULES.")
+        raise Problem("There are no rules to count", "Give --rules FILE, set EXCLUSION_RULES, or name a stack that has some.")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,26 +17,45 @@ from audit_search.errors import SettingsError
 from audit_search.settings import Reader
 from audit_search.validation.chains import Selection
 from audit_search.validation.keys import KeyRing
-from audit_search.validation.reports import FileVerdict, Report
+from audit_search.validation.reports import Report
 from audit_search.validation.verification import Verification
 from audit_search.validation.whereabouts import QuarantineReader, Whereabouts
-from audit_search_cli import exports, history, kept, proof
+from audit_search_cli import exports, history, kept, pipelines, proof
 from audit_search_cli.commands.backfill import names_of
 from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED, Problem
 from audit_search_cli.history import Backfill
 from audit_search_cli.history_sources import Found
 from audit_search_cli.history_state import State
-from audit_search_cli.history_worker import Job
 from audit_search_cli.interrupts import Interrupts
 from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
-from audit_search_cli.output import Output, counted, note, progress
+from audit_search_cli.output import Output, counted, progress
+from audit_search_cli.pipelines import RULES_HELP, Quarantine, exclusion_rules
 from audit_search_cli.proof import Source
 from audit_search_cli.times import Time, between, shown
 
 _DAY = timedelta(days=1)
 _SHOWN = 50
-_PASSED_ON = ("OPENSEARCH_", "INDEX_", "RETENTION_DAYS")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked for, by the names of the options."""
+
+    source: str
+    since: datetime | None
+    until: datetime | None
+    accounts: frozenset[str]
+    regions: frozenset[str]
+    trails: frozenset[str]
+    public_keys: tuple[Path, ...]
+    signatures: Path | None
+    no_index: bool
+    rules: str
+    quarantine: str
+    repair: bool
+    folder: Path | None
+    digests_only: bool
 
 
 @click.command(
@@ -63,30 +83,14 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--signatures", type=_FILE, metavar="FILE", help="For a folder: the metadata of its digests, by key.")
 @click.option("--no-index", is_flag=True, help="Look at digests and log files only, not at where the records are.")
-@click.option("--rules", type=_FILE, metavar="FILE", help="Exclusion rules, as EXCLUSION_RULES has them.")
+@click.option("--rules", default="", metavar="FILE|TEXT", help=RULES_HELP)
 @click.option("--quarantine", default="", metavar="URL", help="Where quarantine is, s3://BUCKET/PREFIX.  [default: the stack's]")
 @click.option("--repair", is_flag=True, help="Index log files that are right and whose records are missing, marked as replay.")
 @click.option("--export", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="Only copy all that a proof needs.")
 @click.option("--digests-only", is_flag=True, help="With --export: leave out the log files.")
 @engine_options
 @pass_invocation
-def verify(
-    invocation: Invocation,
-    source: str,
-    since: datetime | None,
-    until: datetime | None,
-    accounts: frozenset[str],
-    regions: frozenset[str],
-    trails: frozenset[str],
-    public_keys: tuple[Path, ...],
-    signatures: Path | None,
-    no_index: bool,
-    rules: Path | None,
-    quarantine: str,
-    repair: bool,
-    folder: Path | None,
-    digests_only: bool,
-) -> int:
+def verify(invocation: Invocation, /, **given: Any) -> int:
     """Prove by CloudTrail's digest files that nothing is missing.
 
     Every digest must be in its place and signed by CloudTrail, every log file that it lists must be there with the hash that it
@@ -95,44 +99,38 @@ def verify(
 
     A folder is a copy of the bucket; --export makes one that can be verified without AWS.
     """
+    asked = _Asked(**given)
     now = datetime.now(UTC)
-    span = between(since or (until or now) - _DAY, until, now)
-    place = proof.source(source)
-    selection = Selection(span.since or now, span.until, place.prefix, accounts, regions, trails)
-    _check(place, repair=repair, no_index=no_index, folder=folder, digests_only=digests_only)
-    store = proof.store(place, lambda: invocation.client("s3"), signatures)
-    known = proof.known_keys(place, public_keys)
+    span = between(asked.since or (asked.until or now) - _DAY, asked.until, now)
+    place = proof.source(asked.source)
+    selection = Selection(span.since or now, span.until, place.prefix, asked.accounts, asked.regions, asked.trails)
+    _check(place, asked)
+    store = proof.store(place, lambda: invocation.client("s3"), asked.signatures)
+    known = proof.known_keys(place, asked.public_keys)
     ring = KeyRing(known, None if known is not None else lambda region: invocation.client("cloudtrail", region))
-    if folder:
-        return _export(invocation, store, ring, selection, folder, files=not digests_only)
-    whereabouts = None if no_index else _whereabouts(invocation, rules, quarantine)
-    run = Verification(store, ring, selection, whereabouts)
+    if asked.folder:
+        return _export(invocation, store, ring, selection, asked.folder, files=not asked.digests_only)
+    rules = "" if asked.no_index else exclusion_rules(invocation, asked.rules)
+    run = Verification(store, ring, selection, None if asked.no_index else _whereabouts(invocation, rules, asked.quarantine))
     with Interrupts() as interrupts, progress(f"verifying {place}") as say:
         run.stop = lambda: interrupts.requested
         run.step = lambda report: say(f"{counted(report.total.files.total(), 'log file')} verified")
         report = run.run()
-        mended = _repair(invocation, report, rules, quarantine, interrupts) if repair else None
+        mended = _repair(invocation, report, rules, asked.quarantine, interrupts) if asked.repair else None
     _print(invocation.output, report, mended, place)
     if report.interrupted:
         return INTERRUPTED
     return FINE if report.right and report.total.digests else FINDINGS
 
 
-def _check(place: Source, *, repair: bool, no_index: bool, folder: Path | None, digests_only: bool) -> None:
+def _check(place: Source, asked: _Asked) -> None:
     """Refuse what cannot be meant. Raises Problem."""
-    if repair and (place.folder or no_index):
+    if asked.repair and (place.folder or asked.no_index):
         raise Problem("--repair needs a bucket and an engine", "Give s3://BUCKET, and leave --no-index away.")
-    if folder and (place.folder or repair):
+    if asked.folder and (place.folder or asked.repair):
         raise Problem("--export copies a bucket, and nothing else", "Give s3://BUCKET, and leave --repair away.")
-    if digests_only and not folder:
+    if asked.digests_only and not asked.folder:
         raise Problem("--digests-only says what --export copies", "Give --export FOLDER too.")
-
-
-def _rules(invocation: Invocation, path: Path | None) -> str:
-    text = path.read_text("utf-8", "replace") if path else invocation.environ.get("EXCLUSION_RULES", "")
-    if invocation.stack and not text:
-        note("Note: without --rules what the stack's EXCLUSION_RULES leave out counts as missing.")
-    return text
 
 
 def _quarantine(invocation: Invocation, url: str) -> tuple[str, str] | None:
@@ -144,14 +142,14 @@ def _quarantine(invocation: Invocation, url: str) -> tuple[str, str] | None:
     return where.bucket, where.prefix
 
 
-def _whereabouts(invocation: Invocation, rules: Path | None, url: str) -> Whereabouts:
+def _whereabouts(invocation: Invocation, rules: str, url: str) -> Whereabouts:
     """What looks records up, by the settings that the function has. Raises Problem and SettingsError."""
     read = Reader({**invocation.settings, "OPENSEARCH_ENDPOINT": invocation.target.endpoint})
     engine, daily = read.engine(), read.daily()
     if read.problems:
         raise SettingsError(read.problems)
     try:
-        parsed = exclusions.parse(_rules(invocation, rules))
+        parsed = exclusions.parse(rules)
     except ValueError as error:
         raise Problem(f"The exclusion rules are not valid: {'; '.join(str(error).splitlines())}", "Correct --rules.") from error
     where = _quarantine(invocation, url)
@@ -184,38 +182,21 @@ def _export(invocation: Invocation, store: Any, ring: KeyRing, selection: Select
     return INTERRUPTED if made.interrupted else FINE
 
 
-def _repair(invocation: Invocation, report: Report, rules: Path | None, url: str, interrupts: Interrupts) -> Backfill | None:
+def _repair(invocation: Invocation, report: Report, rules: str, url: str, interrupts: Interrupts) -> Backfill | None:
     """Index what can be mended, as a backfill does; None where there is nothing. Raises Problem."""
     todo = [verdict for verdict in report.bad_files if verdict.repairable]
     if not todo or interrupts.requested:
         return None
-    job = Job(_environment(invocation, todo, rules, url), {})
-    objects = [Found(ObjectRef(one.file.bucket, one.file.key), config=False) for one in todo]
-    with TemporaryDirectory() as folder, State(Path(folder, "repair.jsonl"), {}) as state:
-        return history.run(objects, job, state, processes=1, stop=lambda: interrupts.requested)
-
-
-def _environment(invocation: Invocation, todo: list[FileVerdict], rules: Path | None, url: str) -> dict[str, str]:
-    """The settings of a pipeline here. Raises Problem."""
-    if invocation.given.get("connect_to"):
-        raise Problem("--repair does not go through --connect-to", "Run it where the engine can be reached, such as in its VPC.")
     where = _quarantine(invocation, url)
     if where is None:
         raise Problem(
             "--repair needs a quarantine for what cannot be indexed", "Give --quarantine s3://BUCKET/PREFIX or --stack."
         )
-    aws = {"AWS_PROFILE": invocation.given.get("profile"), "AWS_DEFAULT_REGION": invocation.session.region_name}
-    settings = {name: value for name, value in invocation.settings.items() if name.startswith(_PASSED_ON)}
-    return {
-        **{name: value for name, value in aws.items() if value},
-        **settings,
-        "OPENSEARCH_ENDPOINT": invocation.target.endpoint,
-        "ALLOWED_BUCKETS": ",".join(sorted({one.file.bucket for one in todo})),
-        "QUARANTINE_BUCKET": where[0],
-        "QUARANTINE_PREFIX": where[1] or "quarantine/",
-        "EXCLUSION_RULES": rules.read_text("utf-8", "replace") if rules else invocation.environ.get("EXCLUSION_RULES", ""),
-        "INGEST_MODE": "replay",
-    }
+    quarantine = Quarantine(where[0], where[1] or "quarantine/")
+    job = pipelines.job(invocation, "--repair", (one.file.bucket for one in todo), quarantine, rules)
+    objects = [Found(ObjectRef(one.file.bucket, one.file.key), config=False) for one in todo]
+    with TemporaryDirectory() as folder, State(Path(folder, "repair.jsonl"), {}) as state:
+        return history.run(objects, job, state, processes=1, stop=lambda: interrupts.requested)
 
 
 def _print(output: Output, report: Report, mended: Backfill | None, place: Source) -> None:
