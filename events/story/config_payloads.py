@@ -13,7 +13,7 @@ from .actors import INSTANCE, MANAGEMENT, PRODUCTION, Json
 from .calls import FRANKFURT, IRELAND, VIRGINIA
 from .config_objects import SNAPSHOT, large_group
 from .inventory import all_versions, instance, role, security_group
-from .payloads import CONFIG_TOPIC, Sender, Stored, cloudtrail_message, text
+from .payloads import CONFIG_TOPIC, Sender, Stored, cloudtrail_message, replay_message, text
 from .resources import Version
 
 RULE = "restricted-ssh"
@@ -212,6 +212,9 @@ def all_config_payloads(objects: Sequence[Stored], trail: Stored) -> dict[str, J
         *(text(sender(f"{case}/{one.key}").s3_event(one)) for one in objects),
         text(sender(f"{case}/trail").s3_event(trail)),
     )
+
+    case = "config_replay_in_sqs"
+    made[case] = sender(case).sqs_event(replay_message(*objects))
 
     # Several at once
     case = "config_several_regions"

@@ -228,6 +228,12 @@ def cloudtrail_message(bucket: str, *keys: str) -> str:
     return text({"s3Bucket": bucket, "s3ObjectKey": list(keys)})
 
 
+def replay_message(*stored: Stored) -> str:
+    """What `audit-search backfill --to-queue` sends: objects of a bucket that are to be indexed again."""
+    objects = [{"key": one.key, "size": one.size} for one in stored]
+    return text({"auditSearch": {"ingestMode": "replay", "bucket": stored[0].bucket, "objects": objects}})
+
+
 def config_item_message() -> str:
     """AWS Config's stream message of one changed item: it names no object to read."""
     instance = f"arn:aws:ec2:{REGION}:{PRODUCTION}:security-group/sg-0f1e2d3c4b5a69788"
@@ -381,6 +387,10 @@ def all_payloads(cast: Cast) -> dict[str, Json]:
     made[case] = sender(case).sqs_event(s3(case, check))
     case = "digest_notification"
     made[case] = sender(case).sqs_event(s3(case, cast.digest))
+
+    # What `audit-search backfill --to-queue` sends
+    case = "replay_in_sqs"
+    made[case] = sender(case).sqs_event(replay_message(cast.first, cast.third))
 
     # Whole organisations
     case = "organisation_trail"

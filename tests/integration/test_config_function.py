@@ -15,6 +15,7 @@ import pytest
 from generate import CONFIG, CONFIG_BUCKET, INSTANCE, config_objects, sample_objects
 
 from audit_search import index_template
+from audit_search.envelopes import ObjectRef, replay_order
 from tests.support.aws import Aws, Queue, Stored, failures, s3_event, sqs_event
 from tests.support.config_deliveries import Json, accounted, change, family, folder, item, put_items, sizes
 from tests.support.engines import TestEngine
@@ -108,6 +109,10 @@ SAMPLES: dict[str, tuple[dict[str, int], tuple[int, int, int]]] = {
         },
         (18, 11, 1),
     ),
+    "config_replay_in_sqs": (
+        {"RecordsRead": 24, "RecordsIndexed": 18, "RecordsDuplicate": 4, "RecordsQuarantined": 2, "Quarantined": 2},
+        (18, 11, 1),
+    ),
     "config_scheduled": ({"ObjectsSkipped": 1}, (0, 0, 0)),
     "config_several_regions": ({"RecordsRead": 3, "RecordsIndexed": 1, "RecordsDuplicate": 2}, (1, 1, 0)),
     "config_snapshot_completed": ({"RecordsRead": 7, "RecordsIndexed": 7, **EVENT}, (7, 7, 1)),
@@ -119,6 +124,7 @@ SAMPLES: dict[str, tuple[dict[str, int], tuple[int, int, int]]] = {
 QUARANTINED: dict[str, list[tuple[str, int]]] = {
     "config_mixed_topic": [("no_item", 0), ("not_json", 0)],
     "config_s3_in_sqs": [("no_resource", 3), ("not_an_object", 1)],
+    "config_replay_in_sqs": [("no_resource", 3), ("not_an_object", 1)],
     "config_unknown_message_type": [("unknown_message_type", 0)],
 }
 """What it leaves in quarantine: why, and where it stood in its message or object."""
@@ -139,7 +145,7 @@ def test_each_sample_ends_as_it_has_to(
     # What a snapshot lacks is found by a search, which sees nothing before the engine's next refresh.
     found = {key: value for key, value in accounted(function).items() if key not in WORK}
     missing = found.pop("ResourcesMissing", 0)
-    if missing and name == "config_s3_in_sqs":
+    if missing and name in ("config_s3_in_sqs", "config_replay_in_sqs"):
         found = {key: value for key, value in found.items() if not key.startswith("Events")}
     assert found == counts
     engine.call("POST", f"/{engine.prefix}*/_refresh")
@@ -289,6 +295,15 @@ def test_an_object_that_several_messages_name_is_read_once(aws: Aws, function: F
     assert failures(function(sqs_event(told, s3_event(history), s3_event(history)))) == []
     counts = accounted(function)
     assert (counts["RecordsRead"], counts["RecordsIndexed"], counts["EventsIndexed"]) == (2, 2, 1)
+
+
+def test_what_is_indexed_again_is_marked_unless_it_is_live_too(aws: Aws, engine: TestEngine, function: Function) -> None:
+    """Versions of an object that only an order to index it again names; what a message of S3's names as well stays live."""
+    again, both = put_items(aws, item("a"), name="a"), put_items(aws, item("b"), name="b")
+    refs = [ObjectRef(one.bucket, one.key, size=one.size) for one in (again, both)]
+    assert failures(function(sqs_event(replay_order(again.bucket, refs), s3_event(both)))) == []
+    modes = {one["resourceId"]: one["cfg"]["ingestMode"] for one in family(engine, "config-history")}
+    assert modes == {"a": "replay", "b": "live"}
 
 
 def stamps(engine: TestEngine, name: str) -> dict[str, tuple[int, int]]:

@@ -73,6 +73,15 @@ EXPECTED: dict[str, list[list[str]]] = {
         ["read snapshot"],
         ["trail"],
     ],
+    "config_replay_in_sqs": [
+        [
+            *["read history"] * 3,
+            "read oversized",
+            "read snapshot",
+            *["read history"] * 2,
+            "read snapshot",
+        ]
+    ],
     "config_scheduled": [["skipped"]],
     "config_several_regions": [CHANGE] * 3,
     "config_snapshot_completed": [["event ConfigurationSnapshotDeliveryCompleted completed", "read snapshot"]],

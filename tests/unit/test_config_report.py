@@ -11,7 +11,7 @@ import pytest
 from audit_search.accounting import Counts
 from audit_search.aws_config.reports import ConfigReport
 from audit_search.bulk import Cause
-from audit_search.envelopes import Message, MessageRef, ObjectRef
+from audit_search.envelopes import Message, MessageRef, ObjectRef, messages
 from audit_search.errors import AccountingError, ObjectError, SettingsError
 from audit_search.fetching import Fetcher, Turn
 from audit_search.handing_on import HandOverError, TrailQueue
@@ -70,6 +70,15 @@ def test_objects_are_handed_on_bucket_by_bucket(aws: Aws) -> None:
     ]
     sent = {(body["s3Bucket"], key) for body in bodies for key in body["s3ObjectKey"]}
     assert sent == {(ref.bucket, ref.key) for ref in refs}
+
+
+def test_what_is_a_replay_is_handed_on_as_one(aws: Aws) -> None:
+    """The mark, the version and the size of each object go with it."""
+    queue = aws.queue()
+    refs = [ObjectRef("one", "a", "v1", 7), ObjectRef("one", "b")]
+    TrailQueue(lambda: aws.sqs, queue.url).hand_on(refs, replay=True)
+    (message,) = messages(aws.poll(queue, 1))
+    assert (message.objects, message.replay) == (refs, True)
 
 
 def test_what_cannot_be_handed_on_says_why(aws: Aws) -> None:

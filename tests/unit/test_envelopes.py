@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from generate import BUCKET
 
-from audit_search.envelopes import Message, ObjectRef, Skipped, config_skip_reason, messages, skip_reason
+from audit_search.envelopes import Message, ObjectRef, Skipped, config_skip_reason, messages, replay_order, skip_reason
 from audit_search.errors import UnknownEnvelopeError
 from tests.support.aws import Stored, s3_event, sqs_event
 
@@ -74,6 +74,7 @@ EXPECTED: dict[str, list[list[str]]] = {
         [ERROR],
     ],
     "organisation_trail": [[ORGANISATION], [OLD_TOWER], [TOWER]],
+    "replay_in_sqs": [[FIRST, THIRD]],
     "s3_in_sns": [[FIRST]],
     "s3_in_sns_in_sqs": [[FIRST]],
     "s3_in_sqs": [[FIRST], [SECOND]],
@@ -525,3 +526,34 @@ def test_what_lambda_gave_up_is_read_when_it_comes_again() -> None:
     (message,) = messages(sqs_event(failed))
     assert [(ref.bucket, ref.key) for ref in message.objects] == [("trail-bucket", FIRST)]
     assert message.error is None
+
+
+@pytest.mark.parametrize("config", [False, True])
+def test_an_order_to_index_again_names_objects_and_marks_them(config: bool) -> None:
+    """Version and size are taken where they are known; what belongs to neither function is skipped, as ever."""
+    refs = [ObjectRef("b", FIRST, "v1", 10), ObjectRef("b", SECOND), ObjectRef("b", DIGEST, size=3)]
+    found, other = messages(sqs_event(json.dumps(replay_order("b", refs)), s3_event(Stored("b", FIRST))), config=config)
+    assert found.objects == refs[:2]
+    assert [skipped.reason for skipped in found.skipped] == ["CloudTrail digest"]
+    assert (found.replay, other.replay) == (True, False)
+    assert found.error is None
+
+
+@pytest.mark.parametrize("config", [False, True])
+@pytest.mark.parametrize(
+    "order",
+    [
+        {},
+        {"ingestMode": "live", "bucket": "b", "objects": [{"key": "k"}]},
+        {"ingestMode": "replay", "bucket": 1, "objects": [{"key": "k"}]},
+        {"ingestMode": "replay", "bucket": "b", "objects": []},
+        {"ingestMode": "replay", "bucket": "b", "objects": [{"key": "k"}, {"name": "k"}]},
+        {"ingestMode": "replay", "bucket": "b", "objects": ["k"]},
+    ],
+)
+def test_an_order_that_is_not_whole_is_an_error(order: Any, config: bool) -> None:
+    """Nothing of it is done, and it is foreign to nobody: its message returns."""
+    (message,) = messages(sqs_event({"auditSearch": order}), config=config)
+    assert message.writes is False
+    assert message.error is not None
+    assert message.replay is False

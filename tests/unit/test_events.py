@@ -61,6 +61,7 @@ CASES = {
     "digest_notification",
     "organisation_trail",
     "control_tower",
+    "replay_in_sqs",
     "encoded_key_s3",
     "encoded_key_s3_in_sns_in_sqs",
     "encoded_key_eventbridge",

@@ -273,10 +273,10 @@ def test_each_outcome_of_an_object_from_event_to_answer(
     if code == "internal":
         real = DocumentBuilder.__init__
 
-        def broken(self: DocumentBuilder, policy: Any, place: Any, counts: Any) -> None:
+        def broken(self: DocumentBuilder, policy: Any, place: Any, counts: Any, mode: str) -> None:
             if place.key == stored.key:
                 raise ValueError(CANARY)
-            real(self, policy, place, counts)
+            real(self, policy, place, counts, mode)
 
         monkeypatch.setattr(DocumentBuilder, "__init__", broken)
     elif code == "time-budget":

@@ -770,3 +770,36 @@ def test_an_item_is_judged_by_what_it_holds(aws: Aws, endpoint: BulkEndpoint, li
     assert document["userIdentity.userName"] == "alice"
     assert document["raw"] == text_of(one).decode()
     assert (document["ct"]["bucket"], document["ct"]["key"]) == (TRAIL, stored.key)
+
+
+def test_objects_of_a_replay_are_marked_unless_they_are_live_too(aws: Aws, endpoint: BulkEndpoint, line_up: Pipeline) -> None:
+    """The mark is that of each object, also of records that take the exact way: what a live message names stays live."""
+    modes: dict[str, str] = {}
+
+    def look(item: Item) -> None:
+        modes[item.document["eventID"]] = item.document["ct"]["ingestMode"]
+
+    endpoint.judge = look
+    odd = record("odd", eventVersion=["1.11"])
+    again, both, live = (aws.put_records([record(name), *more]) for name, more in (("again", [odd]), ("both", []), ("live", [])))
+    asked = [
+        Message(message_id="m0", objects=[ref(again), ref(both)], replay=True),
+        Message(message_id="m1", objects=[ref(both), ref(live)]),
+        Message(message_id="m2", objects=[ref(both)], replay=True),
+    ]
+    report = line_up.run(asked, time.monotonic() + 300)
+    assert report.counts == Counts(read=4, indexed=4)
+    assert modes == {"again": "replay", "odd": "replay", "both": "live", "live": "live"}
+
+
+def test_a_line_that_is_built_again_keeps_its_mark(aws: Aws, endpoint: BulkEndpoint, line_up: Pipeline) -> None:
+    """The engine refuses the first form of a record of a replay: the second one is marked as well."""
+    seen: list[dict[str, Any]] = []
+
+    def refuse(item: Item) -> Verdict | None:
+        seen.append(item.document["ct"])
+        return None if "rebuilt" in item.document["ct"] else Verdict(400, "mapper_parsing_exception", "no")
+
+    endpoint.judge = refuse
+    line_up.run([Message(objects=[ref(aws.put_records(records(1)))], replay=True)], time.monotonic() + 300)
+    assert [ct["ingestMode"] for ct in seen] == ["replay"] * 2

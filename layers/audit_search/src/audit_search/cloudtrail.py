@@ -240,16 +240,18 @@ class Policy:
 
 
 class DocumentBuilder:
-    """Makes the lines of one object; `counts` is where its filtered records are counted."""
+    """Makes the lines of one object; `counts` is where its filtered records are counted. `mode` is the mode of ingestion where
+    it is another than the policy's."""
 
-    def __init__(self, policy: Policy, place: Place, counts: Counts) -> None:
+    def __init__(self, policy: Policy, place: Place, counts: Counts, mode: str = "") -> None:
         self._policy = policy
+        self._mode = mode or policy.mode
         self._place = place
         self._counts = counts
         self._latest_day = latest(place).date().isoformat()
         self._days: dict[str, bytes | None] = {}
         self._times: dict[str, bytes | None] = {}
-        head = {"bucket": place.bucket, "key": place.key, "ingestMode": policy.mode}
+        head = {"bucket": place.bucket, "key": place.key, "ingestMode": self._mode}
         self._ct = b',"ct":' + dump(head).encode()[:-1] + b","
         self._nobody = _NOTHING._replace(alerts=policy.alerts.of_caller(None))
 
@@ -400,7 +402,7 @@ class DocumentBuilder:
 
     def _exact(self, text: bytes, position: int, result: Lines) -> None:
         policy = self._policy
-        built = build(text, self._place, position, policy.naming, policy.mode, alerts=policy.alerts)
+        built = build(text, self._place, position, policy.naming, self._mode, alerts=policy.alerts)
         if isinstance(built, Rejection):
             result.rejected.append((position, text, built))
         elif built.day < policy.kept_from or (policy.rules and self._rules(built.source.get)):

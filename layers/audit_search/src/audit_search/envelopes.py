@@ -2,7 +2,8 @@
 
 Every envelope is recognised by its content, never by configuration, and may be mixed with any other in one event:
 S3 notifications (direct, in SQS, in SNS, in SNS in SQS, raw SNS in SQS), EventBridge `Object Created` (direct and in
-SQS), CloudTrail's own SNS message, and what Lambda makes of a direct event that failed: an event in its record of the failure.
+SQS), CloudTrail's own SNS message, the order to index objects again that `audit-search backfill --to-queue` sends, and what
+Lambda makes of a direct event that failed: an event in its record of the failure.
 With `config=True` the messages of AWS Config's delivery channel are collected from all of them, and from EventBridge's events
 of AWS Config; without it they are skipped.
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -109,6 +110,7 @@ class Message:
     notifications: list[Notification] = field(default_factory=list)
     config_objects: list[ObjectRef] = field(default_factory=list)
     for_config: bool = False
+    replay: bool = False  # its objects are indexed as ct.ingestMode replay, unless another message names them
 
     @property
     def writes(self) -> bool:
@@ -248,6 +250,8 @@ def _collect(payload: Any, message: Message, text: str | None = None, around: _E
         case {"messageType": str(kind)} if not message.for_config:
             # Control Tower's aggregated topic carries AWS Config's stream beside CloudTrail's notifications.
             message.skipped.append(Skipped("AWS Config message", kind))
+        case {"auditSearch": {**order}}:
+            _collect_order(order, payload, message)
         case {"requestContext": {}, "requestPayload": {**wrapped}}:
             _collect(wrapped, message)  # what Lambda put into the dead-letter queue, sent to the queue again
         case {
@@ -281,6 +285,29 @@ def trail_objects(payload: object) -> list[ObjectRef] | None:
         case {"s3Bucket": str(bucket), "s3ObjectKey": str(key)}:
             return [ObjectRef(bucket, key)]
     return None
+
+
+def replay_order(bucket: str, refs: Iterable[ObjectRef]) -> dict[str, Any]:
+    """The message that has objects of a bucket indexed again, marked as replay."""
+    objects = [{"key": ref.key, "versionId": ref.version_id, "size": ref.size} for ref in refs]
+    known = [{name: value for name, value in one.items() if value is not None} for one in objects]
+    return {"auditSearch": {"ingestMode": "replay", "bucket": bucket, "objects": known}}
+
+
+def _collect_order(order: object, payload: object, message: Message) -> None:
+    """The objects of an order to index them again. One that is not whole is an error, also where AWS Config's messages are
+    read: it would be foreign there, and lost."""
+    match order:
+        case {"ingestMode": "replay", "bucket": str(bucket), "objects": [_, *_] as objects} if all(map(_is_named, objects)):
+            message.replay = True
+            for thing in objects:
+                _add(ObjectRef(bucket, thing["key"], _text(thing.get("versionId")), _size(thing.get("size"))), message)
+        case _:
+            message.error = _unknown(payload)
+
+
+def _is_named(thing: object) -> bool:
+    return isinstance(thing, dict) and isinstance(thing.get("key"), str)
 
 
 def _notification(payload: Any, text: str | None, around: _Envelope) -> Notification:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import botocore.exceptions
 
-from audit_search.envelopes import ObjectRef
+from audit_search.envelopes import ObjectRef, replay_order
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -34,23 +34,25 @@ class TrailQueue:
         self._client: SQSClient | None = None
         self._url = url
 
-    def hand_on(self, refs: Iterable[ObjectRef]) -> None:
-        """Send messages that name the objects. Raises HandOverError."""
+    def hand_on(self, refs: Iterable[ObjectRef], *, replay: bool = False) -> None:
+        """Send messages that name the objects, marked as `replay` where they were. Raises HandOverError."""
         if not self._url:
             raise HandOverError("objects of CloudTrail's are named, and TRAIL_QUEUE_URL does not say where they belong")
         if self._client is None:
             self._client = self._make()
-        for text in _texts(refs):
+        for text in _texts(refs, replay=replay):
             try:
                 self._client.send_message(QueueUrl=self._url, MessageBody=text)
             except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
                 raise HandOverError(f"objects of CloudTrail's could not be handed on to {self._url}: {error}") from error
 
 
-def _texts(refs: Iterable[ObjectRef]) -> Iterator[str]:
-    by_bucket: defaultdict[str, list[str]] = defaultdict(list)
+def _texts(refs: Iterable[ObjectRef], *, replay: bool) -> Iterator[str]:
+    by_bucket: defaultdict[str, list[ObjectRef]] = defaultdict(list)
     for ref in refs:
-        by_bucket[ref.bucket].append(ref.key)
-    for bucket, keys in by_bucket.items():
-        for start in range(0, len(keys), _KEYS):
-            yield json.dumps({"s3Bucket": bucket, "s3ObjectKey": keys[start : start + _KEYS]})
+        by_bucket[ref.bucket].append(ref)
+    for bucket, found in by_bucket.items():
+        for start in range(0, len(found), _KEYS):
+            part = found[start : start + _KEYS]
+            keys = [ref.key for ref in part]
+            yield json.dumps(replay_order(bucket, part) if replay else {"s3Bucket": bucket, "s3ObjectKey": keys})

@@ -115,7 +115,8 @@ class _Run:
         for message in self._messages:
             self._report.skipped += message.skipped
             for ref in message.objects:
-                jobs.setdefault(ref.target, ObjectReport(ref))
+                job = jobs.setdefault(ref.target, ObjectReport(ref, replay=True))
+                job.replay = job.replay and message.replay
         self._report.objects = list(jobs.values())
         for (bucket, key, _), job in jobs.items():
             if self._pipeline.quarantine.holds(bucket, key):
@@ -128,7 +129,7 @@ class _Run:
         ref = opened.ref
         delivered = documents.delivered(ref.key, ref.notified, opened.last_modified, self._now)
         job.place = Place(ref.bucket, ref.key, delivered)
-        builder = DocumentBuilder(self._pipeline.policy, job.place, job.counts)
+        builder = DocumentBuilder(self._pipeline.policy, job.place, job.counts, self._mode(job))
         try:
             for window in windows(turn.within(opened.chunks())):
                 turn.check()
@@ -136,6 +137,10 @@ class _Run:
         except DigestObjectError as skip:
             job.skipped = skip.code
             self._report.skipped.append(Skipped(skip.code, str(ref)))
+
+    def _mode(self, job: ObjectReport) -> str:
+        """The mode of ingestion of an object: what is live is never marked as replay, whoever else names it."""
+        return "replay" if job.replay else self._pipeline.policy.mode
 
     def _window(self, job: ObjectReport, builder: DocumentBuilder, window: Window) -> None:
         """Build a window. A mistake of ours returns its records and this object, and leaves the others alone."""
@@ -231,11 +236,11 @@ class _Run:
 
     def _rebuild(self, batch: Batch, number: int) -> bytes | None:
         """A line again, built the exact way from the record's own text."""
-        place = batch.owner(number).place
+        owner = batch.owner(number)
         policy = self._pipeline.policy
         try:
             text, position = text_of(batch.lines[number]), batch.positions[number]
-            built = build(text, place, position, policy.naming, policy.mode, refused=True, alerts=policy.alerts)
+            built = build(text, owner.place, position, policy.naming, self._mode(owner), refused=True, alerts=policy.alerts)
         except Exception:
             return None  # the engine's refusal stands: the record is kept in quarantine with it
         return None if isinstance(built, Rejection) else line_of(built)

@@ -27,7 +27,8 @@ QUARANTINE_BYTES: Final = 4 << 20
 class ObjectReport:
     """How one object ended, or one message that holds records itself.
 
-    `summarised`: a summary of what is in it is kept already, so that nothing is lost with it.
+    `summarised`: a summary of what is in it is kept already, so that nothing is lost with it. `replay`: whoever named it wants
+    it to be marked as replay.
     """
 
     ref: ObjectRef | MessageRef
@@ -39,6 +40,7 @@ class ObjectReport:
     oldest: str = ""
     place: Place | None = None
     summarised: bool = False
+    replay: bool = False
     _held: list[Entry] = field(default_factory=list)
     _held_bytes: int = 0
 

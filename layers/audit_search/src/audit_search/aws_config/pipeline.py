@@ -44,7 +44,7 @@ T = TypeVar("T")
 class HandsOn(Protocol):
     """What takes the objects that are CloudTrail's; raises HandOverError."""
 
-    def hand_on(self, refs: Iterable[ObjectRef]) -> None: ...
+    def hand_on(self, refs: Iterable[ObjectRef], *, replay: bool = False) -> None: ...
 
 
 @dataclass(slots=True)
@@ -210,13 +210,18 @@ class _Run:
         """The job of an object, however many messages name it."""
         job = self._objects.get(ref.target)
         if job is None:
-            job = self._objects[ref.target] = ObjectReport(ref)
+            job = self._objects[ref.target] = ObjectReport(ref, replay=True)
             self._report.objects.append(job)
             if self._quarantine.holds(ref.bucket, ref.key):
                 job.skipped = "quarantine file"
                 self._report.skipped.append(Skipped(job.skipped, str(ref)))
+        job.replay = job.replay and asked.message.replay
         asked.jobs.append(job)
         return job
+
+    def _mode(self, job: ObjectReport) -> str:
+        """The mode of ingestion of an object: what is live is never marked as replay, whoever else names it."""
+        return "replay" if job.replay else self._pipeline.mode
 
     def _unreadable(self, job: ObjectReport, one: Unreadable, position: int) -> None:
         job.counts.read += 1
@@ -237,7 +242,7 @@ class _Run:
             account=account,
             region=region,
         )
-        origin = Origin(self._pipeline.mode, ref.bucket, ref.key)
+        origin = Origin(self._mode(job), ref.bucket, ref.key)
         seen: set[str] | None = set() if source == "snapshot" and account and region else None
         for found in items:
             turn.check()
@@ -262,7 +267,7 @@ class _Run:
         events = ObjectReport(job.ref)
         requests = self._history.requests(self._deadline)
         found: list[_Event] = []
-        origin = Origin(pipeline.mode, ref.bucket, ref.key)
+        origin = Origin(self._mode(job), ref.bucket, ref.key)
         try:
             for missing in reconcile(requests, pipeline.prefix, *place, seen, made):
                 turn.check()
@@ -377,7 +382,7 @@ class _Run:
             asked.reasons.append(self._trail_fails)
         elif asked.trail:
             try:
-                self._pipeline.trail.hand_on(asked.trail)
+                self._pipeline.trail.hand_on(asked.trail, replay=asked.message.replay)
                 self._report.handed_on += len(asked.trail)
             except HandOverError as error:
                 self._trail_fails = str(error)
