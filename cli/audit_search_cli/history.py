@@ -10,7 +10,7 @@ import contextlib
 import multiprocessing
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -94,8 +94,10 @@ def run(
     Raises Problem where nothing can be written at all.
     """
     result = Backfill(found=len(objects))
-    todo = [found for found in objects if found.ref.key not in state.done]
+    todo = [found for found in objects if not state.has(found.ref.key, found.mark)]
     result.before = len(objects) - len(todo)
+    marks = {found.ref.key: found.mark for found in todo}
+    step(result)
     waiting = batches(todo)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=history_worker.start, initargs=(job,)) as pool:
@@ -110,7 +112,7 @@ def run(
             finished = wait(flying, timeout=0.5, return_when=FIRST_COMPLETED).done
             for future in finished:
                 flying.discard(future)
-                failure = _settle(future, state, result) or failure
+                failure = _settle(future, marks, state, result) or failure
             if finished:
                 step(result)
     if failure:
@@ -129,14 +131,14 @@ def _no_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _settle(future: Future[Done], state: State, result: Backfill) -> str:
+def _settle(future: Future[Done], marks: Mapping[str, str], state: State, result: Backfill) -> str:
     """Count a batch and keep what is done; why nothing could be written, or an empty text."""
     try:
         done = future.result()
     except BrokenProcessPool:
         return "A process of the backfill was killed, perhaps for want of memory: give a smaller --processes"
     if done.keys:
-        state.add(done.keys, done.counts)
+        state.add({key: marks[key] for key in done.keys}, done.counts)
     result.counts.update(done.counts)
     result.done += len(done.keys)
     result.returned += done.returned

@@ -46,10 +46,12 @@ class Source:
 
 
 class Found(NamedTuple):
-    """An object to read, and whether it is AWS Config's."""
+    """An object to read, whether it is AWS Config's, and its mark: its ETag, of a file its date and size. Another content has
+    another mark."""
 
     ref: ObjectRef
     config: bool
+    mark: str = ""
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Selection:
         parts = [(since.year, since.month, since.day), (until.year, until.month, until.day)]
         return parts[0][: len(day)] <= day <= parts[1][: len(day)]
 
-    def object(self, ref: ObjectRef, modified: datetime, now: datetime) -> Found | None:
+    def object(self, ref: ObjectRef, modified: datetime, now: datetime, mark: str = "") -> Found | None:
         """The object where it is wanted; otherwise it is counted with the reason why not."""
         config = bool(config_folder(ref.key))
         reason = config_skip_reason(ref.key) if config else skip_reason(ref.key)
@@ -110,7 +112,7 @@ class Selection:
         if reason:
             self.left_out[reason] += 1
             return None
-        return Found(ref, config)
+        return Found(ref, config, mark)
 
 
 class _Place(NamedTuple):
@@ -163,13 +165,13 @@ def source(text: str, bucket: str = "") -> Source:
 def find(what: Source, selection: Selection, s3: Callable[[], Any], now: datetime) -> Iterator[Found]:
     """The objects that are wanted, in the order of their keys. Raises what botocore raises, and Problem for a folder."""
     listed = _folder(what, selection) if what.folder else _bucket(what, selection, s3())
-    for ref, modified in listed:
-        found = selection.object(ref, modified, now)
+    for ref, modified, mark in listed:
+        found = selection.object(ref, modified, now, mark)
         if found:
             yield found
 
 
-def _bucket(what: Source, selection: Selection, s3: Any) -> Iterator[tuple[ObjectRef, datetime]]:
+def _bucket(what: Source, selection: Selection, s3: Any) -> Iterator[tuple[ObjectRef, datetime, str]]:
     """List folder by folder as long as names of folders can leave something out, and flat from there."""
     waiting = [what.prefix]
     chooses = bool(selection.within.since or selection.accounts or selection.regions)
@@ -182,12 +184,12 @@ def _bucket(what: Source, selection: Selection, s3: Any) -> Iterator[tuple[Objec
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=what.bucket, Prefix=prefix, **delimiter):
             selection.listings += 1
             for item in page.get("Contents", []):
-                yield ObjectRef(what.bucket, item["Key"], size=item["Size"]), item["LastModified"]
+                yield ObjectRef(what.bucket, item["Key"], size=item["Size"]), item["LastModified"], item["ETag"].strip('"')
             below += [common["Prefix"] for common in page.get("CommonPrefixes", [])]
         waiting += [folder for folder in reversed(below) if selection.folder(folder)]
 
 
-def _folder(what: Source, selection: Selection) -> Iterator[tuple[ObjectRef, datetime]]:
+def _folder(what: Source, selection: Selection) -> Iterator[tuple[ObjectRef, datetime, str]]:
     def failed(error: OSError) -> None:
         raise Problem(f"{error.filename} cannot be read: {error.strerror}", "Let this user read it, or name another folder.")
 
@@ -203,4 +205,5 @@ def _folder(what: Source, selection: Selection) -> Iterator[tuple[ObjectRef, dat
                 continue
             state = path.stat()
             key = path.relative_to(root).as_posix()
-            yield ObjectRef(what.bucket, key, size=state.st_size), datetime.fromtimestamp(state.st_mtime, UTC)
+            mark = f"{state.st_mtime_ns}-{state.st_size}"
+            yield ObjectRef(what.bucket, key, size=state.st_size), datetime.fromtimestamp(state.st_mtime, UTC), mark

@@ -1,7 +1,9 @@
 """What a backfill has done already: a file that only grows, written to the disk after each batch.
 
-The first line says what it is of; each further line names the objects of a batch and what became of their records. A line that
-a kill has torn is left out, and its objects are done again, which makes duplicates and nothing else.
+The first line says what it is of; each further line names the objects of a batch, each with its mark (`history_sources.Found`),
+and what became of their records. A line that a kill has torn is left out, and its objects are done again, which makes duplicates
+and nothing else. So is an object whose mark is another one by now, for it was overwritten. Files of the first format have no
+marks: what they name is done, whatever it is now.
 """
 
 from __future__ import annotations
@@ -11,14 +13,15 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from audit_search_cli.errors import Problem
 
-_FORMAT = 1
+_FORMAT = 2
+_READ = (1, _FORMAT)
 _HEAD = b'{"format":'
 
 
@@ -33,12 +36,13 @@ def default_path(of: Mapping[str, str], environ: Mapping[str, str]) -> Path:
 class State:
     """The file, held by one backfill at a time while its `with` block lasts.
 
-    `done` are the keys that are done, `counts` what became of their records in all runs.
+    `done` are the marks of the objects that are done, by key (empty where none is known), `counts` what became of their records
+    in all runs.
     """
 
     def __init__(self, path: Path, of: Mapping[str, str], *, restart: bool = False) -> None:
         self.path = path
-        self.done: set[str] = set()
+        self.done: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
         self._of = dict(of)
         self._restart = restart
@@ -68,10 +72,14 @@ class State:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         os.close(self._file)
 
-    def add(self, keys: Sequence[str], counts: Mapping[str, int]) -> None:
-        """A batch is done: it is on the disk when this returns."""
-        self._write({"done": list(keys), "counts": dict(counts)})
-        self.done.update(keys)
+    def has(self, key: str, mark: str) -> bool:
+        """Whether an object is done, as it is now."""
+        return self.done.get(key) in ("", mark)
+
+    def add(self, done: Mapping[str, str], counts: Mapping[str, int]) -> None:
+        """A batch is done, of these objects' marks by key: it is on the disk when this returns."""
+        self._write({"done": dict(done), "counts": dict(counts)})
+        self.done.update(done)
         self.counts.update(counts)
 
     def _read(self) -> None:
@@ -97,9 +105,11 @@ class State:
 
     def _take(self, number: int, entry: Any) -> None:
         if number:
-            self.done.update(map(str, entry["done"]))
+            done = entry["done"]
+            marks = done.items() if isinstance(done, dict) else ((key, "") for key in done)
+            self.done.update((str(key), str(mark)) for key, mark in marks)
             self.counts.update({str(name): int(count) for name, count in entry["counts"].items()})
-        elif entry["format"] != _FORMAT or entry["of"] != self._of:
+        elif entry["format"] not in _READ or entry["of"] != self._of:
             other = ", ".join(f"{name} {value}" for name, value in entry["of"].items() if self._of.get(name) != value)
             raise Problem(
                 f"{self.path} is the state of another backfill ({other or 'of another version'})",

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from rich import box
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -136,6 +137,48 @@ def progress(doing: str) -> Iterator[Callable[[str], None]]:
         return
     with Console(file=sys.stderr, markup=False, highlight=False).status(Text(clean(doing))) as status:
         yield lambda doing: status.update(Text(clean(doing)))
+
+
+@contextlib.contextmanager
+def progress_bar(doing: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on stderr with a number done of a number in all, the rate and the time left; nothing where stderr is no terminal.
+
+    Gives a function that takes how many are done, of how many, and what else is to be said. Its first call only says where it
+    begins: what was done before has no part in the rate.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _done, _total, _more: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.fields[of]}", markup=False),
+        TextColumn("{task.fields[more]}", markup=False),
+        _Rate(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(file=sys.stderr, markup=False, highlight=False), transient=True) as shown:
+        task = shown.add_task(clean(doing), total=None, more="", of="?")
+        begun = False
+
+        def say(done: int, total: int, more: str) -> None:
+            nonlocal begun
+            if not begun:
+                shown.reset(task, completed=done, total=total)
+                begun = True
+            shown.update(task, completed=done, total=total, more=clean(more), of=f"{total:,}")
+
+        yield say
+
+
+class _Rate(ProgressColumn):
+    """So many a second."""
+
+    def render(self, task: Task) -> Text:
+        """As far as it is known."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed is not None else "", "progress.data.speed")
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -132,6 +132,7 @@ def test_each_processor_gets_its_own_libraries(build: Path, other_build: Path) -
         "requirements-sam.txt",
         "requirements-lint.txt",
         "requirements-ministack.txt",
+        "requirements-awscli.txt",
         "requirements-runtime.txt",
         "layers/dependencies/requirements.txt",
         "functions/verify/requirements.txt",

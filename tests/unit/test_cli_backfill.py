@@ -17,7 +17,7 @@ from audit_search import index_template
 from audit_search_cli.history_sources import Selection, find, source
 from audit_search_cli.history_state import State
 from audit_search_cli.times import Range
-from tests.support.aws import CONFIG, QUARANTINE, TRAIL, Aws
+from tests.support.aws import CONFIG, QUARANTINE, TRAIL, Aws, trail_object
 from tests.support.cli import Run, run
 from tests.support.engines import TestEngine
 
@@ -263,29 +263,59 @@ def test_a_state_is_read_back_without_its_torn_last_line(tmp_path: Path) -> None
     """Only what was written whole counts, and it can be added to."""
     path = tmp_path / "folder" / "state.jsonl"
     with State(path, {"source": "a"}) as state:
-        state.add(["one", "two"], {"read": 3})
-        state.add(["three"], {"read": 1})
+        state.add({"one": "1", "two": "2"}, {"read": 3})
+        state.add({"three": "3"}, {"read": 1})
     whole = path.read_bytes()
     for cut in range(whole.rfind(b"\n", 0, -1) + 1, len(whole)):
         path.write_bytes(whole[:cut])
         with State(path, {"source": "a"}) as state:
-            assert (state.done, state.counts) == ({"one", "two"}, {"read": 3})
-            state.add(["three"], {"read": 1})
+            assert (state.done, state.counts) == ({"one": "1", "two": "2"}, {"read": 3})
+            state.add({"three": "3"}, {"read": 1})
         assert path.read_bytes() == whole
     path.write_bytes(whole[:20])
     with State(path, {"source": "a"}) as state:
-        assert state.done == set()
+        assert state.done == {}
+
+
+def test_a_state_of_the_first_format_is_read(tmp_path: Path) -> None:
+    """It has keys without marks, which are done whatever the objects are now; what is added to it has marks."""
+    path = tmp_path / "state.jsonl"
+    path.write_text('{"format":1,"of":{"source":"a"}}\n{"done":["one"],"counts":{"read":2}}\n')
+    with State(path, {"source": "a"}) as state:
+        assert (state.has("one", "x"), state.has("two", "x"), state.counts["read"]) == (True, False, 2)
+        state.add({"two": "x"}, {})
+    with State(path, {"source": "a"}) as state:
+        assert state.done == {"one": "", "two": "x"}
+        assert (state.has("two", "x"), state.has("two", "y")) == (True, False)
+
+
+def test_an_object_that_was_overwritten_since_is_read_again(aws: Aws, engine: TestEngine, tmp_path: Path) -> None:
+    """By its ETag; in a folder by its date and size. What it held before is there already."""
+    aws.put_records([record("one")], key(tail="a"))
+    aws.put_records([record("two")], key(tail="b"))
+    assert backfill(engine, f"s3://{TRAIL}", aws=aws).document["objects"]["done"] == 2
+    aws.put_records([record("one"), record("more")], key(tail="a"))
+    again = backfill(engine, f"s3://{TRAIL}", aws=aws).document
+    assert (again["objects"]["done"], again["objects"]["done_before"]) == (1, 1)
+    assert (again["records"]["indexed"], again["records"]["duplicates"]) == (1, 1)
+    place = tmp_path / "logs" / "a.json.gz"
+    place.parent.mkdir()
+    place.write_bytes(trail_object([record("three")]))
+    assert backfill(engine, "logs").document["objects"]["done"] == 1
+    assert backfill(engine, "logs").document["objects"]["done"] == 0
+    place.write_bytes(trail_object([record("three"), record("four")]))
+    assert backfill(engine, "logs").document["records"]["indexed"] == 1
 
 
 def test_a_state_of_something_else_or_in_use_is_refused(tmp_path: Path) -> None:
     """Neither is mixed; --restart begins anew."""
     path = tmp_path / "state.jsonl"
     with State(path, {"source": "a"}) as held:
-        held.add(["one"], {"read": 1})
+        held.add({"one": "1"}, {"read": 1})
         with pytest.raises(Exception, match="Another backfill is using"), State(path, {"source": "a"}):
             pass
     with pytest.raises(Exception, match="is the state of another backfill \\(source a\\)"), State(path, {"source": "b"}):
         pass
     with State(path, {"source": "b"}, restart=True) as anew:
-        assert anew.done == set()
+        assert anew.done == {}
     assert os.stat(path).st_mode & 0o777 == 0o600

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
+
 import click
 import pytest
 from click.testing import CliRunner
 
-from audit_search_cli.output import Output, clean, counted, human_age, human_bytes, note, progress
+from audit_search_cli.output import Output, clean, counted, human_age, human_bytes, note, progress, progress_bar
 
 HOSTILE = "\x1b[2Jkey\x1b]0;title\x07 [red]x[/red] \u202egpj.exe\u2069 a\nb\tc\x9b31m \u200b"
 
@@ -58,7 +61,29 @@ def test_where_there_is_no_terminal_progress_says_nothing(capsys: pytest.Capture
     """A log file does not fill with signs of life."""
     with progress("working"):
         pass
+    with progress_bar("working") as say:
+        say(1, 2, "more")
     assert capsys.readouterr() == ("", "")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_on_a_terminal_has_what_is_done_of_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what else is said, without what a terminal would obey, and gone at its end; a total may grow."""
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "120")):
+        monkeypatch.setenv(name, value)
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress_bar("reading [red]a\x1b]b") as say:
+        say(5, 2_000, "")
+        say(1_000, 2_500, "3 records")
+    shown = terminal.getvalue()
+    assert "reading [red]a\N{REPLACEMENT CHARACTER}]b" in shown
+    assert "1,000/2,500 3 records" in re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert "\x1b]" not in shown
 
 
 def test_sizes_ages_and_counts_are_as_people_say_them() -> None:

@@ -21,7 +21,7 @@ from audit_search_cli.history_state import State
 from audit_search_cli.history_worker import FolderReader, Job
 from audit_search_cli.interrupts import Interrupts
 from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
-from audit_search_cli.output import Output, counted, human_age, human_bytes, progress
+from audit_search_cli.output import Output, counted, human_age, human_bytes, progress, progress_bar
 from audit_search_cli.pipelines import RULES_HELP, Quarantine, exclusion_rules
 from audit_search_cli.times import Time, between
 
@@ -125,14 +125,14 @@ def _run(invocation: Invocation, job: Job, objects: Sequence[Found], selection: 
     """Index the objects and say how it went; the exit code."""
     target = {"source": str(place), "endpoint": job.environ["OPENSEARCH_ENDPOINT"], "prefix": job.environ.get("INDEX_PREFIX", "")}
     path = asked.state or history_state.default_path(target, invocation.environ)
-    with State(path, target, restart=asked.restart) as kept, Interrupts() as interrupts, progress("indexing") as say:
+    with State(path, target, restart=asked.restart) as kept, Interrupts() as interrupts, progress_bar("indexing") as say:
         result = history.run(
             objects,
             job,
             kept,
             processes=asked.processes,
             stop=lambda: interrupts.requested,
-            step=lambda result: say(_step(result)),
+            step=lambda result: say(result.before + result.done, result.found, counted(result.counts["read"], "record")),
         )
     _print_result(invocation.output, result, selection, path)
     if result.interrupted:
@@ -156,10 +156,6 @@ def reader_of(invocation: Invocation, place: Source) -> ObjectReader:
     if place.folder:
         return FolderReader(place.folder, max_bytes=4 * GIB, max_ratio=250)
     return ObjectReader(invocation.client("s3"), frozenset([place.bucket]), max_bytes=4 * GIB, max_ratio=250)
-
-
-def _step(result: Backfill) -> str:
-    return f"{result.before + result.done:,} of {result.found:,} objects, {result.counts['read']:,} records"
 
 
 def _print_estimate(output: Output, made: Estimate, selection: Selection, processes: int) -> int:

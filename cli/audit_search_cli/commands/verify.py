@@ -28,7 +28,7 @@ from audit_search_cli.history_sources import Found
 from audit_search_cli.history_state import State
 from audit_search_cli.interrupts import Interrupts
 from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
-from audit_search_cli.output import Output, counted, progress
+from audit_search_cli.output import Output, counted, progress, progress_bar
 from audit_search_cli.pipelines import RULES_HELP, Quarantine, exclusion_rules
 from audit_search_cli.proof import Source
 from audit_search_cli.times import Time, between, shown
@@ -112,15 +112,20 @@ def verify(invocation: Invocation, /, **given: Any) -> int:
         return _export(invocation, store, ring, selection, asked.folder, files=not asked.digests_only)
     rules = "" if asked.no_index else exclusion_rules(invocation, asked.rules)
     run = Verification(store, ring, selection, None if asked.no_index else _whereabouts(invocation, rules, asked.quarantine))
-    with Interrupts() as interrupts, progress(f"verifying {place}") as say:
+    with Interrupts() as interrupts:
         run.stop = lambda: interrupts.requested
-        run.step = lambda report: say(f"{counted(report.total.files.total(), 'log file')} verified")
-        report = run.run()
+        with progress_bar(f"verifying {place}") as say:
+            run.step = lambda report: say(report.total.files.total(), run.found, _so_far(report))
+            report = run.run()
         mended = _repair(invocation, report, rules, asked.quarantine, interrupts) if asked.repair else None
     _print(invocation.output, report, mended, place)
     if report.interrupted:
         return INTERRUPTED
     return FINE if report.right and report.total.digests else FINDINGS
+
+
+def _so_far(report: Report) -> str:
+    return f"{counted(report.total.digests.total(), 'digest')}, {counted(report.total.records.read, 'record')}"
 
 
 def _check(place: Source, asked: _Asked) -> None:
@@ -195,8 +200,15 @@ def _repair(invocation: Invocation, report: Report, rules: str, url: str, interr
     quarantine = Quarantine(where[0], where[1] or "quarantine/")
     job = pipelines.job(invocation, "--repair", (one.file.bucket for one in todo), quarantine, rules)
     objects = [Found(ObjectRef(one.file.bucket, one.file.key), config=False) for one in todo]
-    with TemporaryDirectory() as folder, State(Path(folder, "repair.jsonl"), {}) as state:
-        return history.run(objects, job, state, processes=1, stop=lambda: interrupts.requested)
+    with TemporaryDirectory() as folder, State(Path(folder, "repair.jsonl"), {}) as state, progress_bar("indexing") as say:
+        return history.run(
+            objects,
+            job,
+            state,
+            processes=1,
+            stop=lambda: interrupts.requested,
+            step=lambda result: say(result.done, result.found, counted(result.counts["read"], "record")),
+        )
 
 
 def _print(output: Output, report: Report, mended: Backfill | None, place: Source) -> None:

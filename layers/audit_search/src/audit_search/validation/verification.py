@@ -36,7 +36,7 @@ class Verification:
     """What is to be verified and with what.
 
     Without `whereabouts` only files are looked at, not where their records are. `deadline` is of time.monotonic; `stop` is
-    asked between two files; `step` is told of each log file.
+    asked between two files; `step` is told of each log file. `found` are the log files that the digests listed so far.
     """
 
     store: Store
@@ -48,6 +48,7 @@ class Verification:
     stop: Callable[[], bool] = lambda: False
     step: Callable[[Report], None] = lambda report: None
     each: Callable[[FileVerdict], None] = lambda verdict: None
+    found: int = 0
 
     def run(self, report: Report | None = None) -> Report:
         """Do it, and add what is found to a report. Raises AccountingError when a record is nowhere."""
@@ -72,6 +73,8 @@ class Verification:
             if one.state == "valid" and one.digest:
                 files += [(one.name.chain, file) for file in one.digest.files]
         report.gaps += _gaps(checked)
+        self.found += len(files)
+        self.step(report)
         for (chain, file), verdict in self._side_by_side(pool, files, self._file):
             found = verdict or FileVerdict(chain, file, "unread", self._over())
             report.add_file(found)
