@@ -16,7 +16,9 @@ must not match. The function tries each record that it indexes: the names of the
 
 *Tier* is how a hit is meant to reach people: `page` wakes somebody, `ticket` is looked at within the day, `digest` is
 read in a summary, `off` is kept for searches. *CIS* is the CIS AWS Foundations Benchmark v3.0.0, *ATT&CK* MITRE's. A
-rule with a number in *counts* is about that many records in that time; alone such a record says little.
+rule with a number in *counts* is about that many records in that time; alone such a record says little. A rule with
+`alarm` as its *second path* is also a metric filter and an alarm of [`alarms.template.yaml`](deploy.md#alarms-on-the-log-group),
+which need neither the function nor the domain.
 """
 
 _ADDING = """\
@@ -32,8 +34,12 @@ _ADDING = """\
    through a list means any of its elements.
 4. `samples`: whole records that must match, and those that must not: the same call failed, made by a service-linked
    role, and a near miss. A record that other rules match as well names them under `also`.
-5. `.venv/bin/python -m audit_search_cli.alert_rules`, then `.venv/bin/pytest tests/unit/test_alert_rules.py`: each rule
-   is tried on the samples of all rules, and may hit only where that is declared.
+5. `metric_filter: {}` makes it an alarm on the trail's log group as well, where CloudWatch's language of filter patterns
+   can say the condition; where it cannot, `metric_filter` needs a `pattern` of its own, and `differs` names each sample
+   that the pattern sees differently, with the reason.
+6. `.venv/bin/python -m audit_search_cli.alert_rules` and `.venv/bin/python -m audit_search_cli.alarms_template`, then
+   `.venv/bin/pytest tests/unit/test_alert_rules.py tests/unit/test_metric_filters.py`: each rule and each filter is tried
+   on the samples of all rules, and may hit only where that is declared.
 
 What is known and needs no alert goes into `suppressions`, with `who` decided it, `why`, `until` when (a day), and a
 `condition`. It ends by itself, by the time of the event.
@@ -44,12 +50,14 @@ def text(rules: Iterable[Source]) -> str:
     """The whole document."""
     order = ("page", "ticket", "digest", "off")
     rows = [_row(rule) for rule in sorted(rules, key=lambda rule: (order.index(rule.tier), rule.name))]
-    head = "| Rule | Severity | Tier | Counts | References | What it means | What to do |\n|---|---|---|---|---|---|---|"
+    head = "| Rule | Severity | Tier | Counts | Second path | References | What it means | What to do |\n" + "|---" * 8 + "|"
     return "\n".join([_INTRODUCTION, head, *rows, "", _ADDING])
 
 
 def _row(rule: Source) -> str:
     references = [f"CIS {item}" for item in rule.references.cis] + rule.references.attack
     counts = f"{rule.threshold.count} in {rule.threshold.minutes} min by `{rule.threshold.by}`" if rule.threshold else ""
-    cells = (f"`{rule.name}`: {rule.title}", rule.severity, rule.tier, counts, ", ".join(references), rule.means, rule.do)
+    second = "alarm" if rule.metric_filter else ""
+    name = f"`{rule.name}`: {rule.title}"
+    cells = (name, rule.severity, rule.tier, counts, second, ", ".join(references), rule.means, rule.do)
     return f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |"

@@ -52,6 +52,21 @@ class Threshold(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     by: str
 
 
+class Difference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A sample of the rule of this name that the metric filter and its own rule see differently, as its language forces it."""
+
+    rule: str
+    sample: str
+    why: str
+
+
+class MetricFilter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The rule is in `alarms.template.yaml`, with this `pattern` where the one made of the rule does not do."""
+
+    pattern: str | None = None
+    differs: list[Difference] = []
+
+
 class Source(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One rule as its file says it."""
 
@@ -70,6 +85,7 @@ class Source(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     condition: dict[str, Any] | None = None
     suppressions: list[Suppression] = []
     threshold: Threshold | None = None
+    metric_filter: MetricFilter | None = None
 
 
 def parse(text: str, file: str) -> Source:
@@ -115,7 +131,7 @@ def sources(folder: Path) -> list[Source]:
 def body(source: Source) -> dict[str, Any]:
     """The deployed form of a rule: what is needed to match, without prose and samples."""
     kept = {key: value for key, value in msgspec.to_builtins(source).items() if value is not None}
-    for key in ("title", "means", "do", "references", "samples"):
-        del kept[key]
+    for key in ("title", "means", "do", "references", "samples", "metric_filter"):
+        kept.pop(key, None)
     kept["suppressions"] = [{"until": each["until"], "condition": each["condition"]} for each in kept["suppressions"]]
     return kept

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.building import COLLECTOR, ROOT, TEMPLATE, load_template, make, tool
+from tests.support.building import ALARMS, COLLECTOR, ROOT, TEMPLATE, load_template, make, tool
 
 NO_TRACES = "its log lines and metrics say what each object cost; traces would need one more permission and tell no more"
 STREAM_ONLY = "a queue has no such destination, only a stream has; the queue's RedrivePolicy keeps what fails"
@@ -69,7 +69,7 @@ def test_sam_accepts_the_template(tools: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("path", [TEMPLATE, COLLECTOR], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [TEMPLATE, COLLECTOR, ALARMS], ids=lambda path: path.name)
 def test_no_linter_message_about_the_template(tools: Path, path: Path) -> None:
     """cfn-lint finds nothing, its remarks about what holds data included."""
     result = cfn_lint("--include-checks", "I", "--template", path)
@@ -102,7 +102,7 @@ def test_no_message_about_a_serverless_application(tools: Path) -> None:
     assert said == {key: said.get(key) for key in ACCEPTED}
 
 
-@pytest.mark.parametrize("path", [TEMPLATE, COLLECTOR], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [TEMPLATE, COLLECTOR, ALARMS], ids=lambda path: path.name)
 def test_no_failed_check_of_checkov(tools: Path, path: Path) -> None:
     """checkov finds nothing in the template but what its lines skip."""
     found = checkov(path)

@@ -16,6 +16,7 @@ from tests.support.lambda_runtime import free_port as free_port
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
 COLLECTOR = ROOT / "collector.template.yaml"
+ALARMS = ROOT / "alarms.template.yaml"
 ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine().lower()]
 """This machine's processor, as Lambda names it: what is built for it can be run here."""
 
