@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.aws import QUARANTINE, TRAIL, Aws, Stored, s3_event
+from tests.support.aws import QUARANTINE, TRAIL, Aws, Front, Stored, s3_event
 from tests.support.cli import Run, run
 from tests.support.digest_chains import CloudTrail, Trail, a_trail, some
 from tests.support.engines import TestEngine
@@ -17,6 +22,7 @@ from tests.support.function import make_function
 
 SPAN = ("--since", "2026-11-03T08:00Z", "--until", "2026-11-04T00:00Z")
 S3 = f"s3://{TRAIL}"
+_PROGRAM = "from audit_search_cli.main import main; main()"
 
 
 @pytest.fixture
@@ -121,6 +127,45 @@ def test_rules_and_retention_account_for_records(
     found = document({**with_engine, "RETENTION_DAYS": "1000"}, "--rules", str(rules))
     assert found["records"] == {"read": 3, "indexed": 0, "filtered": 2, "quarantined": 0, "expired": 1, "missing": 0}
     assert found["right"] is True
+
+
+def test_ctrl_c_finishes_what_has_begun_and_says_what_was_not_looked_at(
+    aws: Aws, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """By a real signal, while the first log files are being read; the report is whole, and the exit code that of Ctrl-C."""
+    trail = Trail(aws)
+    trail.hour(*(some(1, str(number)) for number in range(60)))
+    reading, go = threading.Event(), threading.Event()
+
+    def before(method: str, key: str) -> None:
+        if key in trail.files:
+            reading.set()
+            go.wait(60)
+
+    front = Front(aws.endpoint)
+    front.before = before
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, "verify", S3, *SPAN, "--no-index", "--output", "json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment, "AWS_ENDPOINT_URL_S3": front.endpoint, "PYTHONPATH": os.pathsep.join(sys.path)},
+            cwd=tmp_path,
+            start_new_session=True,
+        )
+        assert reading.wait(60)
+        os.killpg(process.pid, signal.SIGINT)
+        go.set()
+        out, err = process.communicate(timeout=60)
+    finally:
+        front.close()
+    assert (process.returncode, err) == (130, "")
+    said = json.loads(out)
+    assert (said["interrupted"], said["right"], sum(said["files"].values())) == (True, False, 60)
+    assert said["files"]["right"] > 0
+    assert said["files"]["right"] + said["files"]["unread"] == 60
+    assert {bad["reason"] for bad in said["bad_files"]} == {"it was interrupted before it was looked at"}
 
 
 def test_an_exported_folder_is_verified_without_aws(aws: Aws, environment: dict[str, str], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 import threading
 import urllib.request
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -159,11 +159,15 @@ class Aws:
 
 
 class Front:
-    """Stands before the stand-in and answers for it where S3 would refuse: `refusals` are (status, code, text) by key."""
+    """Stands before the stand-in and answers for it where S3 would refuse: `refusals` are (status, code, text) by key.
+
+    `before` is called with each request's method and key, and may wait.
+    """
 
     def __init__(self, upstream: str) -> None:
         """Listen at `endpoint` until `close`."""
         self.refusals: dict[str, tuple[int, str, str]] = {}
+        self.before: Callable[[str, str], None] = lambda method, key: None
         front = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -173,6 +177,7 @@ class Front:
             def pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 key = unquote(urlsplit(self.path).path).split("/", 2)[-1]
+                front.before(self.command, key)
                 if self.command == "GET" and key in front.refusals:
                     status, code, text = front.refusals[key]
                     answer = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>".encode()

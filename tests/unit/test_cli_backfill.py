@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from generate import CONFIG_BUCKET
 from osmem_server import OsmemServer
 
 from audit_search import index_template
@@ -19,6 +20,7 @@ from audit_search_cli.history_state import State
 from audit_search_cli.times import Range
 from tests.support.aws import CONFIG, QUARANTINE, TRAIL, Aws, trail_object
 from tests.support.cli import Run, run
+from tests.support.config_deliveries import ACCOUNT, change, family, folder, item, names, put_items
 from tests.support.engines import TestEngine
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -186,6 +188,34 @@ def test_a_configuration_history_becomes_versions(aws: Aws, engine: TestEngine) 
     done = backfill(engine, f"s3://{CONFIG}", aws=aws)
     assert (done.code, done.document["records"]["indexed"]) == (0, 1), done
     assert any("config-history" in index for index in engine.indices())
+
+
+def test_snapshots_and_oversized_items_become_versions(aws: Aws, engine: TestEngine) -> None:
+    """A version that both hold is there once; what is no item is quarantined under the object's name."""
+    aws.bucket(CONFIG_BUCKET)
+    put_items(aws, item("vol-1"), item("vol-2"), "no item", kind="ConfigSnapshot")
+    large = f"{folder()}/OversizedChangeNotification/AWS::EC2::Volume/vol-3/one.json.gz"
+    aws.put(gzip.compress(json.dumps(change(item("vol-3", configuration={"size": 9}))).encode()), large, CONFIG_BUCKET)
+    aws.put(b"", f"AWSLogs/{ACCOUNT}/Config/ConfigWritabilityCheckFile", CONFIG_BUCKET)
+    done = backfill(engine, f"s3://{CONFIG_BUCKET}", "--quarantine-bucket", QUARANTINE, aws=aws)
+    assert done.code == 1, done
+    assert done.document["objects"]["done"] == 2
+    assert done.document["records"] == {"read": 4, "indexed": 3, "duplicates": 0, "filtered": 0, "quarantined": 1, "returned": 0}
+    assert done.document["left_out"] == {"AWS Config writability check": 1}
+    versions = {one["resourceId"]: one for one in family(engine, "config-history")}
+    assert {name: one["cfg"]["source"] for name, one in versions.items()} == {
+        "vol-1": "snapshot",
+        "vol-2": "snapshot",
+        "vol-3": "oversized",
+    }
+    assert versions["vol-3"]["cfg"]["key"] == large
+    assert {one["cfg"]["ingestMode"] for one in versions.values()} == {"replay"}
+    assert sorted(names(family(engine, "config-current"))) == ["vol-1", "vol-2", "vol-3"]
+    (kept,) = aws.quarantined()
+    assert "ConfigSnapshot" in kept["key"]
+    put_items(aws, item("vol-1"), item("vol-3", configuration={"size": 9}), kind="ConfigSnapshot", name="two")
+    again = backfill(engine, f"s3://{CONFIG_BUCKET}", "--quarantine-bucket", QUARANTINE, aws=aws).document
+    assert (again["objects"]["done"], again["records"]["duplicates"], again["records"]["indexed"]) == (1, 2, 0)
 
 
 def test_what_is_older_than_retention_is_filtered(engine: TestEngine, tmp_path: Path) -> None:
