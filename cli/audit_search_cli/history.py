@@ -1,4 +1,4 @@
-"""A backfill: objects in batches, to several processes, until all are done, and what they would be before anything is.
+"""A backfill: objects in batches, to several processes, until all are done.
 
 An object is done when all its records have their outcome; then the state names it. What returns (an outage, a missing
 permission) is not done, and the next run does it.
@@ -15,10 +15,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
-from audit_search.aws_config.objects import items_of, source_of
-from audit_search.errors import ObjectError
-from audit_search.objects import ObjectReader
-from audit_search.records import DigestObjectError, windows
 from audit_search_cli import history_worker
 from audit_search_cli.errors import NOT_REACHED, Problem
 from audit_search_cli.history_sources import Found
@@ -27,12 +23,6 @@ from audit_search_cli.history_worker import Done, Job
 
 BATCH_OBJECTS = 50
 BATCH_BYTES = 16_000_000
-SAMPLE = 20
-EVENTS_A_SECOND = 3_000
-OBJECTS_A_SECOND = 100
-STORED_BYTES = 1_112
-GET_USD = 0.0004 / 1_000
-LIST_USD = 0.005 / 1_000
 
 
 @dataclass(slots=True)
@@ -50,20 +40,6 @@ class Backfill:
     def left(self) -> int:
         """Objects that nothing was done with."""
         return self.found - self.before - self.done - len(self.returned)
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a selection amounts to; `events` by what `sampled` objects hold, of which `unreadable` could not be read."""
-
-    objects: int
-    bytes: int
-    sampled: int
-    unreadable: int
-    events: int
-    minutes: float
-    stored: int
-    usd: float
 
 
 def batches(objects: Iterable[Found]) -> Iterator[list[Found]]:
@@ -143,31 +119,3 @@ def _settle(future: Future[Done], marks: Mapping[str, str], state: State, result
     result.done += len(done.keys)
     result.returned += done.returned
     return done.failure
-
-
-def estimate(objects: Sequence[Found], reader: ObjectReader, processes: int, listings: int) -> Estimate:
-    """What the objects amount to, by reading some that lie evenly among them. Nothing is written."""
-    step = max(1, len(objects) // SAMPLE)
-    sample = objects[::step][:SAMPLE]
-    sizes = events = unreadable = 0
-    for found in sample:
-        try:
-            events += _count(reader, found)
-            sizes += found.ref.size or 0
-        except DigestObjectError:
-            sizes += found.ref.size or 0
-        except ObjectError:
-            unreadable += 1
-    total = sum(found.ref.size or 0 for found in objects)
-    expected = round(events * total / sizes) if sizes else 0
-    seconds = max(expected / EVENTS_A_SECOND, len(objects) / OBJECTS_A_SECOND) / processes
-    usd = (len(objects) + len(sample)) * GET_USD + listings * LIST_USD
-    return Estimate(len(objects), total, len(sample), unreadable, expected, seconds / 60, expected * STORED_BYTES, usd)
-
-
-def _count(reader: ObjectReader, found: Found) -> int:
-    """How many events or items an object holds. Raises ObjectError and DigestObjectError."""
-    chunks = reader.open(found.ref).chunks()
-    if found.config:
-        return sum(1 for _ in items_of(chunks, source=source_of(found.ref.key)))
-    return sum(len(window.texts) for window in windows(chunks))

@@ -238,9 +238,11 @@ def test_a_dry_run_estimates_and_writes_nothing(aws: Aws, tmp_path: Path) -> Non
     assert (found["objects"], found["sampled_objects"], found["unreadable_in_sample"]) == (40, 20, 0)
     assert 100 <= found["events"] <= 140
     assert found["s3_usd"] > 0
+    assert found["functions"]["lambda_usd"] > 0
     text = run("backfill", f"s3://{TRAIL}", "--dry-run", env=aws.environment).out
     assert "40 objects" in text
-    assert "Assumed: " in text
+    assert "By the functions of a stack: about " in text
+    assert "Assumed:\n" in text
     assert "Nothing was written (--dry-run)." in text
     assert list(tmp_path.iterdir()) == []
 

@@ -15,6 +15,7 @@ from audit_search.envelopes import ObjectRef
 from audit_search.observability import Observer
 from audit_search.reports import ObjectReport, Report
 from audit_search.validation.verification import THREADS
+from audit_search_cli import estimates
 from benchmarks import cost, cost_model, measured
 from benchmarks.cost_model import Account, Line
 from benchmarks.measured import Measured, MeasurementError, Shape
@@ -45,6 +46,30 @@ def test_the_pages_tables_are_what_the_command_prints() -> None:
     known = cost.Known(measured.read(), PRICES)
     assert cost.filled(page, known) == page, "run: python -m benchmarks.cost --update docs/cost.md"
     assert set(re.findall(r"<!-- cost: (\S+) -->", page)) == set(cost.TABLES)
+
+
+def test_the_estimate_of_a_backfill_counts_with_the_same_figures() -> None:
+    """The command has no benchmarks beside it: its copies of what was measured, of prices and of the template are these."""
+    found = measured.read()
+    assert (round(found.event_us, 1), round(found.object_base_ms, 2)) == (estimates.EVENT_US, estimates.OBJECT_MS)
+    assert found.full.stored_bytes == estimates.STORED_BYTES
+    assert (estimates.MEMORY_MB, estimates.INVOCATION_OBJECTS) == (cost_model.MEMORY_MB, cost_model.BATCH)
+    assert Account(1).waiting_ms == estimates.WAITING_MS
+    assert load_template()["Parameters"]["MaximumConcurrency"]["Default"] == estimates.COPIES
+    prices = {
+        "s3-get": estimates.GET_USD,
+        "s3-put": estimates.LIST_USD,
+        "lambda-arm64": estimates.GB_SECOND_USD,
+        "lambda-requests": estimates.INVOCATION_USD,
+        "sqs-requests": estimates.SQS_USD,
+    }
+    assert prices == pytest.approx({name: PRICES[name].of(1) for name in prices})
+    whole = estimates.by_functions(1_000_000, 30_000_000)
+    seconds = 100 * cost_model.invocation_ms(Account(30e6), found, cost_model.BATCH)
+    assert whole.minutes == pytest.approx(seconds / 4 / 60, rel=0.01)
+    duration = PRICES["lambda-arm64"].of(seconds * cost_model.MEMORY_MB / 1_024)
+    assert whole.lambda_usd == pytest.approx(duration + 100_000 * 0.20 / 1e6, rel=0.01)
+    assert whole.sqs_usd == pytest.approx(1.2 * 0.40)
 
 
 def test_the_measured_figures_are_the_reports() -> None:

@@ -13,9 +13,10 @@ import click
 
 from audit_search.objects import ObjectReader
 from audit_search.settings import GIB
-from audit_search_cli import history, history_state, pipelines
+from audit_search_cli import estimates, history, history_state, pipelines
 from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED
-from audit_search_cli.history import Backfill, Estimate
+from audit_search_cli.estimates import Estimate
+from audit_search_cli.history import Backfill
 from audit_search_cli.history_sources import Found, Selection, Source, find, source
 from audit_search_cli.history_state import State
 from audit_search_cli.history_worker import FolderReader, Job
@@ -31,6 +32,13 @@ _NAMES = {
     "trails": (r"[A-Za-z0-9._-]+", "name of a trail"),
 }
 _SHOWN = 20
+_ASSUMED = (
+    f"the engine keeps up; {estimates.STORED_BYTES:,} B an event in an index",
+    f"here {estimates.EVENTS_A_SECOND:,} events or {estimates.OBJECTS_A_SECOND} objects a second and process",
+    f"a function takes {estimates.EVENT_US} µs of CPU for an event and {estimates.OBJECT_MS} ms for an object, as measured",
+    f"it waits {estimates.WAITING_MS:.0f} ms for {estimates.INVOCATION_OBJECTS} objects",
+    "prices of us-east-1, see docs/cost.md",
+)
 
 
 def names_of(context: click.Context, parameter: click.Parameter, value: str) -> frozenset[str]:
@@ -116,7 +124,8 @@ def backfill(invocation: Invocation, /, **given: Any) -> int:
         objects = list(find(place, selection, lambda: invocation.client("s3"), now))
     if job is None:
         with progress("reading some objects"):
-            made = history.estimate(objects, reader_of(invocation, place), asked.processes, selection.listings)
+            listings = None if place.folder else selection.listings
+            made = estimates.estimate(objects, reader_of(invocation, place), asked.processes, listings)
         return _print_estimate(invocation.output, made, selection, asked.processes)
     return _run(invocation, job, objects, selection, place, asked)
 
@@ -158,35 +167,48 @@ def reader_of(invocation: Invocation, place: Source) -> ObjectReader:
     return ObjectReader(invocation.client("s3"), frozenset([place.bucket]), max_bytes=4 * GIB, max_ratio=250)
 
 
+def _estimated(made: Estimate, selection: Selection) -> dict[str, Any]:
+    return {
+        "since": selection.within.since.isoformat() if selection.within.since else None,
+        "until": selection.within.until.isoformat(),
+        "objects": made.objects,
+        "bytes": made.bytes,
+        "events": made.events,
+        "sampled_objects": made.sampled,
+        "unreadable_in_sample": made.unreadable,
+        "minutes": round(made.minutes, 2),
+        "s3_usd": round(made.s3_usd, 6),
+        "stored_bytes": made.stored,
+        "functions": made.functions
+        and {
+            "minutes": round(made.functions.minutes, 2),
+            "lambda_usd": round(made.functions.lambda_usd, 6),
+            "sqs_usd": round(made.functions.sqs_usd, 6),
+        },
+        "left_out": dict(selection.left_out),
+    }
+
+
 def _print_estimate(output: Output, made: Estimate, selection: Selection, processes: int) -> int:
     if output.as_json:
-        output.document(
-            {
-                "since": selection.within.since.isoformat() if selection.within.since else None,
-                "until": selection.within.until.isoformat(),
-                "objects": made.objects,
-                "bytes": made.bytes,
-                "events": made.events,
-                "sampled_objects": made.sampled,
-                "unreadable_in_sample": made.unreadable,
-                "minutes": round(made.minutes, 2),
-                "s3_usd": round(made.usd, 6),
-                "stored_bytes": made.stored,
-                "left_out": dict(selection.left_out),
-            }
-        )
+        output.document(_estimated(made, selection))
         return FINE
     output.line(f"{counted(made.objects, 'object')}, {human_bytes(made.bytes)}, delivered {selection.within}.")
     _print_left_out(output, selection)
     output.line(f"About {counted(made.events, 'event')} (by {counted(made.sampled - made.unreadable, 'object')} that were read).")
     if made.unreadable:
         output.line(f"{made.unreadable} of the {made.sampled} objects of the sample could not be read.", "yellow")
-    output.line(f"About {human_age(made.minutes * 60)} with {counted(processes, 'process', 'processes')}.")
-    output.line(f"About {made.usd:.4f} USD for S3's requests, and {human_bytes(made.stored)} more in each copy of the indices.")
-    output.line(
-        f"Assumed: {history.EVENTS_A_SECOND:,} events or {history.OBJECTS_A_SECOND} objects a second and process, where the "
-        f"engine keeps up; 0.0004 USD for 1,000 GETs, 0.005 for 1,000 listings, {history.STORED_BYTES:,} B an event."
-    )
+    output.line(f"{human_bytes(made.stored)} more in each copy of the indices, {made.s3_usd:.4f} USD for S3's requests.")
+    output.line(f"Here: about {human_age(made.minutes * 60)} with {counted(processes, 'process', 'processes')}.")
+    functions = made.functions
+    if functions:
+        output.line(
+            f"By the functions of a stack: about {human_age(functions.minutes * 60)} with {estimates.COPIES} at a time, "
+            f"{functions.lambda_usd:.4f} USD for Lambda and {functions.sqs_usd:.4f} USD for SQS."
+        )
+    output.line("Assumed:")
+    for assumed in _ASSUMED:
+        output.line(f"  - {assumed}")
     output.line("Nothing was written (--dry-run).")
     return FINE
 
