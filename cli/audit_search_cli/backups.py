@@ -26,6 +26,8 @@ def default_folder(now: datetime) -> Path:
 def keeper(folder: Path, now: datetime) -> Keep:
     """What stores backups in a folder, which is made with the first of them: `keep(name, document)` gives the file's path.
 
+    A text is stored as it is, in a file *.ndjson, as Dashboards imports it; any other document as JSON.
+
     `keep` raises Problem where the file cannot be written: without its copy nothing may be replaced.
     """
 
@@ -33,8 +35,9 @@ def keeper(folder: Path, now: datetime) -> Keep:
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "backup"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = _free(folder, f"{stem}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
-            _write(path, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+            lines = isinstance(document, str)
+            path = _free(folder, f"{stem}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}", "ndjson" if lines else "json")
+            _write(path, document if lines else json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
         except OSError as error:
             problem = f"No backup can be written to {folder} ({error.strerror or error})"
             raise Problem(problem, "Name another folder with --backup-dir; nothing was changed.") from error
@@ -43,13 +46,13 @@ def keeper(folder: Path, now: datetime) -> Keep:
     return keep
 
 
-def _free(folder: Path, stem: str) -> Path:
+def _free(folder: Path, stem: str, kind: str) -> Path:
     """A file that is not there yet: a backup never replaces another one."""
     number = 1
-    path = folder / f"{stem}.json"
+    path = folder / f"{stem}.{kind}"
     while path.exists():
         number += 1
-        path = folder / f"{stem}-{number}.json"
+        path = folder / f"{stem}-{number}.{kind}"
     return path
 
 

@@ -23,12 +23,14 @@ from botocore.awsrequest import AWSRequest
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from audit_search.domain.api import Payload
 from audit_search.errors import EngineUnreachableError
 from audit_search.opensearch import region
 from audit_search_cli.errors import NOT_REACHED, Problem
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})")
 _SIGNED_HEADERS = {"host", "content-type", "x-amz-content-sha256"}
+_DASHBOARDS = "/_dashboards"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 Trace = Callable[[str], None]
 
@@ -44,6 +46,8 @@ class Target:
     password_secret: str = ""
     connect_to: tuple[str, int] | None = None
     ca_bundle: str | bool = True
+    dashboards: str = ""
+    """URL of an OpenSearch Dashboards that is not under `/_dashboards` of the endpoint; empty where it is."""
 
     @property
     def host(self) -> str:
@@ -88,6 +92,7 @@ def target(values: Mapping[str, str], connect_to: str = "", environ: Mapping[str
         password_secret=values.get("OPENSEARCH_PASSWORD_SECRET", "").strip(),
         connect_to=address(connect_to) if connect_to else None,
         ca_bundle=_ca_bundle(environ or {}),
+        dashboards=_dashboards(values.get("DASHBOARDS_URL", "").strip().rstrip("/")),
     )
     if found.auth not in ("aws", "basic", "none"):
         raise Problem(f"--auth is {found.auth!r}", "It can be aws, basic or none.")
@@ -100,8 +105,12 @@ def target(values: Mapping[str, str], connect_to: str = "", environ: Mapping[str
     return found
 
 
-def _checked(endpoint: str) -> str:
-    example = "Give a URL such as https://search-audit-abc.eu-central-1.es.amazonaws.com."
+def _dashboards(url: str) -> str:
+    return _checked(url, "https://dashboards.example.com:5601") if url else ""
+
+
+def _checked(endpoint: str, such_as: str = "https://search-audit-abc.eu-central-1.es.amazonaws.com") -> str:
+    example = f"Give a URL such as {such_as}."
     try:
         url = urlsplit(endpoint)
         port = url.port
@@ -241,15 +250,17 @@ class Engine:
 
         Raises EngineUnreachableError, with what to do, when there is no answer.
         """
-        payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {"Host": self.target.host_header}
-        if payload is not None:
-            headers["content-type"] = "application/json"
+        payload, headers = _sent(body)
+        url = self.target.endpoint + path
+        if self.target.dashboards and path.startswith(_DASHBOARDS):
+            url = self.target.dashboards + path.removeprefix(_DASHBOARDS)
+        else:
+            headers["Host"] = self.target.host_header
         started = time.monotonic()
         try:
             answer = self._session.request(
                 method,
-                self.target.endpoint + path,
+                url,
                 data=payload,
                 headers=headers,
                 timeout=(10, self._timeout),
@@ -263,6 +274,13 @@ class Engine:
             return answer.status_code, json.loads(answer.content) if answer.content else None
         except ValueError:
             return answer.status_code, answer.text
+
+
+def _sent(body: Any) -> tuple[bytes | None, dict[str, str]]:
+    """The bytes of a body and their headers."""
+    if body is None or isinstance(body, Payload):
+        return (body.content, dict(body.headers)) if body else (None, {})
+    return json.dumps(body, separators=(",", ":")).encode(), {"content-type": "application/json"}
 
 
 def unreachable(error: BaseException, target: Target) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from botocore.exceptions import BotoCoreError, ClientError
 
 from audit_search.errors import EngineUnreachableError
-from audit_search_cli.checks import cluster, deployed, freshness, indices, preparation, reach
+from audit_search_cli.checks import cluster, dashboards, deployed, freshness, indices, preparation, reach
 from audit_search_cli.checks.findings import Check, Finding, NotCheckedError, Patient
 from audit_search_cli.errors import Problem, explain_aws
 
@@ -19,6 +19,7 @@ ENGINE_CHECKS: dict[str, Check] = {
     "version": reach.version,
     "credentials": reach.credentials,
     "preparation": preparation.preparation,
+    "dashboards": dashboards.saved_objects,
     "mapping": indices.mappings,
     "alias": indices.aliases,
     "blocks": indices.blocks,

@@ -129,6 +129,8 @@ VARIABLES = {
     "verifier_role_arns": "VERIFIER_ROLE_ARNS",
     "admin_role_arns": "ADMIN_ROLE_ARNS",
     "analyst_role_arns": "ANALYST_ROLE_ARNS",
+    "no_dashboards": "DASHBOARDS",
+    "dashboards_url": "DASHBOARDS_URL",
 }
 """The variable of each option that is a setting."""
 
@@ -228,6 +230,16 @@ _SETTINGS_OPTIONS = [
     _option(_SETTINGS, "--verifier-role-arns", "IAM roles that look whether each event is there.", metavar="ARNS"),
     _option(_SETTINGS, "--admin-role-arns", "IAM roles of administrators, separated by commas.", metavar="ARNS"),
     _option(_SETTINGS, "--analyst-role-arns", "IAM roles of people who search, separated by commas.", metavar="ARNS"),
+    _option(
+        _SETTINGS, "--dashboards-url", "OpenSearch Dashboards, where it is not under /_dashboards of the endpoint.", metavar="URL"
+    ),
+    _option(
+        _SETTINGS,
+        "--no-dashboards",
+        "Leave the dashboards alone, as the value false of the variable does.",
+        flag_value="false",
+        default=None,
+    ),
 ]
 
 

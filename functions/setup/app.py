@@ -87,9 +87,12 @@ def _set_up(properties: dict[str, Any], deadline: float) -> dict[str, str]:
     kept: list[str] = []
 
     def keep(name: str, body: Any) -> str:
-        key = f"{folder}{name}.json"
-        text = json.dumps(body, indent=2, ensure_ascii=False).encode()
-        s3.put_object(Bucket=settings.backup_bucket, Key=key, Body=text, ContentType="application/json")
+        # Saved objects are lines of JSON, which Dashboards imports from a file of that name alone.
+        lines = isinstance(body, str)
+        key = f"{folder}{name}.{'ndjson' if lines else 'json'}"
+        text = (body if lines else json.dumps(body, indent=2, ensure_ascii=False)).encode()
+        kind = "application/x-ndjson" if lines else "application/json"
+        s3.put_object(Bucket=settings.backup_bucket, Key=key, Body=text, ContentType=kind)
         kept.append(f"s3://{settings.backup_bucket}/{key}")
         logger.info("kept before it is replaced", extra={"object": name, "backup": kept[-1]})
         return kept[-1]
@@ -111,6 +114,7 @@ def _set_up(properties: dict[str, Any], deadline: float) -> dict[str, str]:
 def _attributes(prefix: str, done: Sequence[Change], last: Sequence[Change]) -> dict[str, str]:
     """What `Fn::GetAtt` gives; `done` may hold the changes of several tries, `last` those of the one that came to its end."""
     from audit_search import index_template
+    from audit_search.domain import dashboards
 
     name = index_template.name(prefix)
     left_out = [f"{change.kind} {change.name}: {change.reason}" for change in last if change.action == "leave out"]
@@ -121,6 +125,7 @@ def _attributes(prefix: str, done: Sequence[Change], last: Sequence[Change]) -> 
         "Updated": str(sum(change.action == "update" for change in done)),
         "Unchanged": str(sum(change.action == "unchanged" for change in last)),
         "LeftOut": _cut("; ".join(left_out)),
+        "Dashboards": _cut("; ".join(f"{one.action}: {one.reason}" for one in last if one.kind == dashboards.KIND)),
     }
 
 

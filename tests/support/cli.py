@@ -24,7 +24,8 @@ from cryptography.x509.oid import NameOID
 from audit_search_cli.main import main
 from tests.support.aws import ENVIRONMENT, REGION, Aws
 
-_OF_THIS_MACHINE = ("AWS_", "OPENSEARCH_", "REQUESTS_", "SSL_", "INDEX_", "HTTP", "http", "NO_PROXY", "no_proxy", "COLUMNS")
+_OF_PROXIES = ("HTTP", "http", "NO_PROXY", "no_proxy")
+_OF_THIS_MACHINE = ("AWS_", "OPENSEARCH_", "DASHBOARDS", "REQUESTS_", "SSL_", "INDEX_", "COLUMNS", *_OF_PROXIES)
 _SETTINGS = ("RETENTION_DAYS", "DOCUMENT_SHAPE", "REFRESH_INTERVAL", "SHARDS", "REPLICAS", "DOMAIN_ADMIN_ROLE_ARN")
 _CALLERS = ("WRITER_ROLE_ARNS", "VERIFIER_ROLE_ARNS", "ADMIN_ROLE_ARNS", "ANALYST_ROLE_ARNS")
 

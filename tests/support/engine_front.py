@@ -27,7 +27,10 @@ Verdict = tuple[int, Any] | None
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: `path` is without its query; the names of its headers are in lower case."""
+    """A request: `path` is without its query; the names of its headers are in lower case.
+
+    `body` is what its JSON holds, and where it is none the bytes themselves.
+    """
 
     method: str
     path: str
@@ -67,8 +70,8 @@ class EngineFront:
 
     @property
     def writes(self) -> list[Asked]:
-        """The requests that were no GET."""
-        return [one for one in self.asked if one.method != "GET"]
+        """The requests that changed something: no GET, and no question to Dashboards for several objects."""
+        return [one for one in self.asked if one.method != "GET" and not one.path.endswith("/_bulk_get")]
 
     def answer(self, asked: Asked, target: str) -> tuple[int, bytes]:
         """Status and body; `target` is the path with its query."""
@@ -82,7 +85,8 @@ class EngineFront:
             return 404, b'{"error": "nothing is behind", "status": 404}'
         connection = http.client.HTTPConnection(urlsplit(self.behind).netloc, timeout=120)
         with contextlib.closing(connection):
-            payload = None if asked.body is None else json.dumps(asked.body).encode()
+            raw = asked.body is None or isinstance(asked.body, bytes)
+            payload = asked.body if raw else json.dumps(asked.body).encode()
             connection.request(asked.method, target, payload, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -109,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(self.command, url.path, dict(parse_qsl(url.query)), json.loads(text) if text else None, headers)
+        asked = Asked(self.command, url.path, dict(parse_qsl(url.query)), _value(text), headers)
         status, body = self.owner.answer(asked, self.path)
         self.send_response_only(status)
         self.send_header("Content-Type", "application/json")
@@ -127,3 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names http.server looks for
+
+
+def _value(text: bytes) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text

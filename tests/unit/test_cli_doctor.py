@@ -17,9 +17,11 @@ from botocore.exceptions import NoCredentialsError
 from osmem_server import OsmemServer
 
 from audit_search import index_template
+from audit_search.domain.dashboards import changes
 from audit_search.domain.settings import DomainSettings
+from audit_search.domain.setup import Plan, apply
 from audit_search_cli import doctor
-from audit_search_cli.checks import cluster, deployed, freshness, indices, preparation, reach
+from audit_search_cli.checks import cluster, dashboards, deployed, freshness, indices, preparation, reach
 from audit_search_cli.checks.findings import Check, Finding, Patient
 from audit_search_cli.connection import Engine, authentication, target
 from audit_search_cli.stack import Resource, read
@@ -27,6 +29,7 @@ from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.building import free_port
 from tests.support.cli import Asked as Request
 from tests.support.cli import ScriptedEngine, certificate_for, deploy, run
+from tests.support.dashboards_server import DashboardsServer
 from tests.support.engine_front import Asked, EngineFront, Verdict
 from tests.support.engines import TestEngine
 
@@ -93,6 +96,28 @@ def only(check: Check, patient: Patient) -> tuple[str, str]:
     """The one finding of a check."""
     (one,) = found(check, patient)
     return one
+
+
+def test_dashboards_are_there_and_current_or_what_is_missing_is_said(ward: Ward) -> None:
+    """None, all, one edited and one gone, refused, and left to somebody else: each is told with what to do."""
+    check = dashboards.saved_objects
+    assert only(check, ward.patient())[0] == "note"
+    server = DashboardsServer()
+    ward.front.rules.append(server)
+    severity, text = only(check, ward.patient())
+    assert (severity, "missing. audit-search setup imports them." in text) == ("warning", True)
+    engine, settings = ward.patient().engine, ward.patient().settings
+    apply(engine, Plan(tuple(changes(engine, settings))), lambda name, _body: name)
+    assert only(check, ward.patient())[0] == "ok"
+    prefix = ward.engine.prefix
+    server.edit("dashboard", f"{prefix}audit-search-overview", title="Ours")
+    del server.objects["search", f"{prefix}audit-search-sign-ins"]
+    severity, text = only(check, ward.patient())
+    assert severity == "warning"
+    assert "1 missing, 1 edited" in text
+    assert f"search {prefix}audit-search-sign-ins: missing" in text
+    assert "save it under another title before" in text
+    assert only(check, ward.patient(DASHBOARDS="false"))[0] == "note"
 
 
 def test_a_new_installation_has_no_errors(ward: Ward) -> None:

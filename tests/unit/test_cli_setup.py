@@ -16,6 +16,7 @@ from audit_search_cli.options import Invocation
 from tests.support.aws import ENVIRONMENT, Aws
 from tests.support.building import free_port
 from tests.support.cli import Run, ScriptedEngine, run
+from tests.support.dashboards_server import DashboardsServer
 from tests.support.engine_front import Asked, EngineFront, Verdict
 from tests.support.engines import TestEngine
 
@@ -187,3 +188,42 @@ def test_a_role_that_only_the_stack_names_need_not_let_us_in(
         )
     assert named.code == 3
     assert "Let the role that you use call AssumeRole" in named.line
+
+
+def test_the_dashboards_are_imported_and_edits_are_kept_in_a_file(front: EngineFront, folder: Path) -> None:
+    """The file is one that Dashboards imports; the summary says which object was edited."""
+    dashboards = DashboardsServer()
+    front.rules.append(dashboards)
+    first = setup(front, "--output", "json")
+    assert {change["kind"]: change["action"] for change in first.document["changes"]}["saved objects"] == "create"
+    dashboards.edit("dashboard", "t-audit-search-overview", title="Ours")
+    shown = setup(front)
+    assert shown.code == 0
+    assert "What differs in saved objects t-audit-search:\n  dashboard t-audit-search-overview: edited\n" in shown.out
+    (file,) = folder.glob("audit-search-backup-*/*")
+    assert (file.suffix, json.loads(file.read_text("utf-8"))["attributes"]["title"]) == (".ndjson", "Ours")
+    assert "Everything is as it should be" in setup(front).out
+
+
+def test_dashboards_of_its_own_address_are_imported_there(front: EngineFront, folder: Path) -> None:
+    """Self-managed, Dashboards is another server than the engine; without its address nothing of it is found."""
+    without = setup(front)
+    assert (without.code, "name it with --dashboards-url" in " ".join(without.out.split())) == (0, True)
+    server = DashboardsServer(base="")
+    with EngineFront() as apart:
+        apart.rules.append(server)
+        assert setup(front, "--dashboards-url", apart.endpoint + "/").code == 0
+        assert {asked.headers["host"] for asked in apart.asked} == {apart.endpoint.removeprefix("http://")}
+    assert ("dashboard", "t-audit-search-overview") in server.objects
+    assert "is no URL" in setup(front, "--dashboards-url", "here").line
+
+
+def test_who_wants_no_dashboards_says_so(front: EngineFront, folder: Path) -> None:
+    """By the option or the variable: nothing is asked of them."""
+    front.rules.append(DashboardsServer())
+    shown = setup(front, "--no-dashboards", "--output", "json")
+    assert "saved objects" not in {change["kind"] for change in shown.document["changes"]}
+    assert not [asked for asked in front.asked if asked.path.startswith("/_dashboards")]
+    again = run("setup", "--endpoint", front.endpoint, "--auth", "none", "--prefix", "t-", env={"DASHBOARDS": "false"})
+    assert "Everything is as it should be" in again.out
+    assert not [asked for asked in front.asked if asked.path.startswith("/_dashboards")]

@@ -14,21 +14,11 @@ from audit_search.dashboards.contents import BOARDS, CONTROLS, PANELS, SEARCHES
 from audit_search.dashboards.fields import aggregatable, fields
 from tests.support.building import ROOT
 from tests.support.cli import run
+from tests.support.dashboards_server import NEWEST, STRICT
 
 FILE = ROOT / "dashboards" / "audit-search.ndjson"
 DOCUMENT = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
-KNOWN = {"index-pattern": "7.6.0", "search": "7.9.3", "visualization": "7.10.0", "dashboard": "7.9.3"}
-"""The newest migration of each type that Dashboards 1.x, 2.x and 3.x all know."""
-STRICT = {
-    "dashboard": {
-        "description", "hits", "kibanaSavedObjectMeta", "optionsJSON", "panelsJSON", "refreshInterval", "timeFrom", "timeRestore",
-        "timeTo", "title", "version",
-    },
-    "visualization": {"description", "kibanaSavedObjectMeta", "title", "uiStateJSON", "version", "visState"},
-    "search": {"columns", "description", "hits", "kibanaSavedObjectMeta", "sort", "title", "version"},
-    "index-pattern": {"fields", "timeFieldName", "title"},
-}  # fmt: skip
-"""The attributes that Dashboards' own mapping takes; with any other one the write fails."""
+SHAPES = {**STRICT, "index-pattern": {"fields", "timeFieldName", "title", "version"}}
 Object = dict[str, Any]
 OBJECTS = saved_objects.objects("team-")
 
@@ -54,8 +44,8 @@ def test_each_object_is_of_a_type_version_and_shape_that_is_imported() -> None:
     assert len(named(OBJECTS)) == len(OBJECTS)
     for one in OBJECTS:
         attributes = one["attributes"]
-        assert one["migrationVersion"] == {one["type"]: KNOWN[one["type"]]}
-        assert set(attributes) <= STRICT[one["type"]], one["id"]
+        assert one["migrationVersion"] == {one["type"]: NEWEST[one["type"]]}
+        assert set(attributes) <= SHAPES[one["type"]], one["id"]
         assert attributes["title"]
         for name in ("fields", "visState", "uiStateJSON", "panelsJSON", "optionsJSON"):
             if name in attributes:

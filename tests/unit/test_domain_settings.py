@@ -47,6 +47,7 @@ def test_one_variable_is_enough() -> None:
         admin_role_arns=(),
         analyst_role_arns=(),
         domain_admin_role_arn="",
+        dashboards=True,
         backup_bucket="",
         backup_prefix="backups/",
     )
@@ -73,6 +74,7 @@ def test_every_variable_is_read() -> None:
         ADMIN_ROLE_ARNS=f" {SSO} ,, arn:aws:iam::123456789012:user/maria",
         ANALYST_ROLE_ARNS=f"security team,{ROLE}analyst,{ROLE}analyst",
         DOMAIN_ADMIN_ROLE_ARN=f"{ROLE}path/admin",
+        DASHBOARDS="false",
         BACKUP_BUCKET="backup-bucket",
         BACKUP_PREFIX="kept/",
     )
@@ -86,7 +88,7 @@ def test_every_variable_is_read() -> None:
     assert settings.admin_role_arns == (SSO, "arn:aws:iam::123456789012:user/maria")
     assert settings.analyst_role_arns == ("security team", f"{ROLE}analyst")
     assert settings.domain_admin_role_arn == f"{ROLE}path/admin"
-    assert (settings.backup_bucket, settings.backup_prefix) == ("backup-bucket", "kept/")
+    assert (settings.dashboards, settings.backup_bucket, settings.backup_prefix) == (False, "backup-bucket", "kept/")
 
 
 def test_a_writer_of_aws_config_goes_with_its_families() -> None:

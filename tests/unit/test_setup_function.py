@@ -14,6 +14,7 @@ from osmem_server import OsmemServer
 
 from functions.setup import app
 from tests.support.aws import QUARANTINE, Aws, Context
+from tests.support.dashboards_server import DashboardsServer
 from tests.support.engine_front import Asked, EngineFront, Verdict
 from tests.support.tls import Certificate
 
@@ -166,6 +167,30 @@ def test_a_stack_that_goes_leaves_the_domain_alone(stack: CloudFormation) -> Non
     answer = stack.call("Delete", PhysicalResourceId="given-before")
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "given-before")
     assert stack.engine.asked == []
+
+
+def test_the_dashboards_are_imported_and_what_somebody_edited_is_kept(stack: CloudFormation, aws: Aws) -> None:
+    """The backup is lines of JSON, as Dashboards imports them, and the attributes say what was done."""
+    dashboards = DashboardsServer()
+    stack.engine.rules.append(dashboards)
+    data = stack.call()["Data"]
+    assert (data["Created"], data["Dashboards"].startswith("create: ")) == ("2", True)
+    dashboards.edit("dashboard", "audit-search-overview", title="Ours")
+    data = stack.call("Update")["Data"]
+    assert data["Dashboards"] == "update: 1 edited; 1 of 1 imported"
+    (stored,) = aws.s3.list_objects_v2(Bucket=QUARANTINE)["Contents"]
+    assert stored["Key"].endswith("/saved-objects/audit-search.ndjson")
+    kept = json.loads(aws.s3.get_object(Bucket=QUARANTINE, Key=stored["Key"])["Body"].read())
+    assert kept["attributes"]["title"] == "Ours"
+
+
+def test_dashboards_that_are_refused_do_not_fail_the_stack(stack: CloudFormation) -> None:
+    """What to do by hand is in an attribute of its own, and among what was left out."""
+    stack.engine.rules.append(lambda asked: (403, {"message": "no"}) if asked.path.startswith("/_dashboards") else None)
+    answer = stack.call()
+    assert answer["Status"] == "SUCCESS"
+    assert "audit-search dashboards export --file audit-search.ndjson" in answer["Data"]["Dashboards"]
+    assert "saved objects audit-search: " in answer["Data"]["LeftOut"]
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------

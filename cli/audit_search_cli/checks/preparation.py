@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from audit_search.domain import setup
+from audit_search.domain.dashboards import KIND
 from audit_search.domain.setup import Change
 from audit_search.errors import DomainSetupError
 from audit_search_cli.checks.findings import Finding, NotCheckedError, Patient
@@ -20,8 +21,9 @@ def preparation(patient: Patient) -> list[Finding]:
         plan = setup.plan(patient.engine, patient.settings)
     except DomainSetupError as error:
         raise NotCheckedError(str(error)) from error
-    findings = [_finding(change) for change in plan.changes if change.action != "unchanged"]
-    same = Counter(change.kind for change in plan.changes if change.action == "unchanged")
+    found = [change for change in plan.changes if change.kind != KIND]  # the dashboards have a check of their own
+    findings = [_finding(change) for change in found if change.action != "unchanged"]
+    same = Counter(change.kind for change in found if change.action == "unchanged")
     if same:
         kinds = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in same.items())
         findings.append(Finding(_CHECK, "ok", f"As the settings say: {kinds}."))

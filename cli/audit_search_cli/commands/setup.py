@@ -38,7 +38,7 @@ from audit_search_cli.output import Output, note, progress
 @settings_options
 @pass_invocation
 def setup(invocation: Invocation, dry_run: bool, backup_dir: Path | None) -> int:
-    """Prepare the domain: index templates, ISM policies, roles and their mappings.
+    """Prepare the domain: index templates, ISM policies, roles and their mappings, and the dashboards.
 
     Shows what has to change and changes it; doing it again changes nothing. What is replaced is copied to a file first. What
     others made under one of our names is never touched: then nothing is done, and the exit code is 1.

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 from audit_search import index_template
+from audit_search.dashboards import marks
 from audit_search.dashboards.contents import BOARDS, CONTROLS, HEALTH, LATEST, PANELS, SEARCHES, TRAIL, VERSIONS
 from audit_search.dashboards.fields import fields
 from audit_search.dashboards.panels import Board, Controls, Panel, Search
@@ -35,7 +37,12 @@ def objects(prefix: str = "") -> list[Object]:
 
 def ndjson(prefix: str = "") -> str:
     """All saved objects as a file for Dashboards' import: one JSON object a line."""
-    return "".join(json.dumps(one, sort_keys=True, separators=(",", ":")) + "\n" for one in objects(prefix))
+    return "".join(map(line, objects(prefix)))
+
+
+def line(one: Mapping[str, Any]) -> str:
+    """A line of such a file."""
+    return _text(one) + "\n"
 
 
 def identity(prefix: str, slug: str) -> str:
@@ -49,13 +56,15 @@ def _titled(title: str, prefix: str) -> str:
 
 
 def _object(kind: str, prefix: str, slug: str, attributes: Object, references: list[dict[str, str]]) -> Object:
-    return {
+    made = {
         "type": kind,
         "id": identity(prefix, slug),
         "attributes": attributes,
         "references": references,
         "migrationVersion": {kind: MIGRATIONS[kind]},
     }
+    attributes["version"] = marks.mark(made)
+    return made
 
 
 def _index_pattern(family: str, prefix: str) -> Object:
@@ -73,7 +82,6 @@ def _search(one: Search, prefix: str) -> Object:
         "columns": list(one.columns),
         "hits": 0,
         "sort": [[one.newest, "desc"]],
-        "version": 1,
         "kibanaSavedObjectMeta": _source(one.query, indexed=True, version=True, highlightAll=True),
     }
     return _object("search", prefix, one.slug, attributes, [_reference(prefix, one.family, _INDEX)])
@@ -96,7 +104,6 @@ def _drawn(state: Object, answers: str) -> Object:
         "title": state["title"],
         "description": answers,
         "uiStateJSON": "{}",
-        "version": 1,
         "visState": _text(state),
         "kibanaSavedObjectMeta": _source(""),
     }
@@ -136,7 +143,6 @@ def _dashboard(one: Board, prefix: str) -> Object:
         "timeFrom": one.since,
         "timeRestore": True,
         "timeTo": "now",
-        "version": 1,
     }
     return _object("dashboard", prefix, one.slug, attributes, references)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,11 +24,19 @@ REFUSED_SECONDS = 120.0
 _LONGEST_PAUSE = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A body that is sent as it is, with headers of its own; the content type is one of them."""
+
+    content: bytes
+    headers: Mapping[str, str]
+
+
 class Api(Protocol):
     """An engine that can be asked."""
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Status and answer: parsed JSON, or text where it is none.
+        """Status and answer: parsed JSON, or text where it is none. The body is a value for JSON, or a Payload.
 
         A refusal is an answer. Raises EngineUnreachableError without one.
         """
@@ -49,10 +58,17 @@ class HttpApi:
 
         A refusal is an answer. Raises EngineUnreachableError without one, and where there is nothing to sign with.
         """
-        payload = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        given = body if isinstance(body, Payload) else None
+        payload = None if body is None else given.content if given else json.dumps(body, ensure_ascii=False).encode()
         try:
             status, _, text = self._client.transport.get_connection().perform_request(
-                method, path, body=payload, timeout=self._timeout, ignore=range(300, 600), allow_redirects=False
+                method,
+                path,
+                body=payload,
+                headers=dict(given.headers) if given else None,
+                timeout=self._timeout,
+                ignore=range(300, 600),
+                allow_redirects=False,
             )
         except ConnectionTimeout as error:
             raise EngineUnreachableError(f"{self._endpoint} did not answer within {self._timeout:g} s") from error

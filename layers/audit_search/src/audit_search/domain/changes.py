@@ -33,7 +33,8 @@ class Request:
 class Change:
     """What happens to one object. `differences` are dotted paths, for people; `reason` says why, where that is not plain.
 
-    `before` is what the engine has and `after` what it will have; the requests make the one the other.
+    `before` is what the engine has and `after` what it will have; the requests make the one the other. What is left out while
+    something starts or is overloaded is `passing`: a later try may do it.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Change:
     before: Any = None
     after: Any = None
     requests: tuple[Request, ...] = ()
+    passing: bool = False
 
     @property
     def backup_name(self) -> str:

@@ -20,8 +20,9 @@ FIT = "fit"
 class DomainSettings:
     """What the domain is to hold, and who may do what there.
 
-    With `config` it also holds AWS Config's documents. `replicas` is None where they follow the number of data nodes. Callers
-    are ARNs of IAM roles (or users), or names of backend roles, such as the groups of a SAML directory.
+    With `config` it also holds AWS Config's documents, with `dashboards` the saved objects of OpenSearch Dashboards. `replicas`
+    is None where they follow the number of data nodes. Callers are ARNs of IAM roles (or users), or names of
+    backend roles, such as the groups of a SAML directory.
     """
 
     endpoint: str
@@ -44,6 +45,7 @@ class DomainSettings:
     admin_role_arns: tuple[str, ...]
     analyst_role_arns: tuple[str, ...]
     domain_admin_role_arn: str
+    dashboards: bool
     backup_bucket: str
     backup_prefix: str
 
@@ -69,6 +71,7 @@ class DomainSettings:
             admin_role_arns=_callers(read, "ADMIN_ROLE_ARNS"),
             analyst_role_arns=_callers(read, "ANALYST_ROLE_ARNS"),
             domain_admin_role_arn=read.checked("DOMAIN_ADMIN_ROLE_ARN", _role),
+            dashboards=read.choice("DASHBOARDS", ("true", "false")) == "true",
             backup_bucket=read.checked("BACKUP_BUCKET", bucket_problem),
             backup_prefix=read.checked("BACKUP_PREFIX", folder_problem, default="backups/"),
         )

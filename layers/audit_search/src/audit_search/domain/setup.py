@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from audit_search.domain import access, indices, lifecycle
+from audit_search.domain import access, dashboards, indices, lifecycle
 from audit_search.domain.api import REFUSED_SECONDS, Api, wait_until_ready
 from audit_search.domain.changes import Action, Change, Request, read
 from audit_search.domain.refusals import explain, passes, said, settles
@@ -37,6 +37,9 @@ Keep = Callable[[str, Any], str]
 """Stores a backup under a name such as `index-template/cloudtrail`, and gives where it is."""
 Report = Callable[[Change], None]
 """Hears of each change when it is done."""
+DASHBOARDS_SECONDS = 120.0
+"""How long a Dashboards that starts or does not answer is waited for, when all else is done."""
+_LONGEST_TRY = 60.0
 _COPIES = re.compile(r"expected total copies needs to be a multiple of total awareness attributes \[(\d+)\]")
 
 
@@ -84,7 +87,7 @@ def plan(api: Api, settings: DomainSettings) -> Plan:
 
 def _changes(api: Api, settings: DomainSettings) -> list[Change]:
     if settings.service == "aoss":  # a collection has no nodes, roles or policies of its own, and does not say what it is
-        return indices.changes(api, settings, indices.Cluster())
+        return [*indices.changes(api, settings, indices.Cluster()), *dashboards.changes(api, settings)]
     about = read(api, "/") or {}
     if not isinstance(about.get("version"), Mapping):
         raise DomainSetupError(explain("GET", "/", 200, about))
@@ -93,6 +96,7 @@ def _changes(api: Api, settings: DomainSettings) -> list[Change]:
         *indices.changes(api, settings, cluster),
         *lifecycle.changes(api, settings),
         *access.changes(api, settings),
+        *dashboards.changes(api, settings),
     ]
 
 
@@ -112,7 +116,10 @@ def apply(api: Api, plan: Plan, keep: Keep, report: Report = lambda _change: Non
         if change.action in ("create", "update"):
             if change.before is not None:
                 backups[change.backup_name] = keep(change.backup_name, change.before)
-            notes = [note for request in change.requests if (note := _carry_out(api, change, request))]
+            if change.kind == dashboards.KIND:
+                change = dashboards.carry_out(api, change)
+            else:
+                notes = [note for request in change.requests if (note := _carry_out(api, change, request))]
         done.append(replace(change, reason="; ".join(filter(None, [change.reason, *notes]))))
         report(done[-1])
     return Outcome(tuple(done), backups)
@@ -169,7 +176,8 @@ def prepare(
         if settings.service != "aoss":
             wait_until_ready(api, deadline, clock=clock, sleep=sleep)
         try:
-            return apply(api, plan(api, settings), keep, report)
+            outcome = apply(api, plan(api, settings), keep, report)
+            return _once_dashboards_is_up(api, settings, outcome, keep, report, deadline, clock, sleep)
         except (DomainSetupError, EngineUnreachableError) as error:
             settling = isinstance(error, DomainSetupError) and error.settling and clock() - started < REFUSED_SECONDS
             passing = settling or isinstance(error, EngineUnreachableError) or error.retryable
@@ -177,3 +185,24 @@ def prepare(
                 raise
         sleep(pause)
         pause = min(pause * 2, 15.0)
+
+
+def _once_dashboards_is_up(
+    api: Api,
+    settings: DomainSettings,
+    outcome: Outcome,
+    keep: Keep,
+    report: Report,
+    deadline: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Outcome:
+    """The Dashboards of a new domain begins to answer minutes after its engine; what it does not take by then is left out."""
+    until, pause = min(deadline - _LONGEST_TRY, clock() + DASHBOARDS_SECONDS), 1.0
+    while any(change.passing for change in outcome.changes) and clock() + pause < until:
+        sleep(pause)
+        pause = min(pause * 2, 15.0)
+        further = apply(api, Plan(tuple(dashboards.changes(api, settings))), keep, report)
+        others = tuple(change for change in outcome.changes if change.kind != dashboards.KIND)
+        outcome = Outcome((*others, *further.changes), {**outcome.backups, **further.backups})
+    return outcome
