@@ -30,8 +30,10 @@ _ADDING = """\
    out` the calls of service-linked roles, and of nobody else, do not count; keep `matched` for root, IAM, trails and
    keys.
 3. `condition` is what else must hold: `all`, `any` and `not`, or a `field` with one of `equals`, `in`, `prefix`,
-   `wildcard` (`*` is any text), `exists`, `cidr`; `elements` holds a condition for one element of a list. A path
-   through a list means any of its elements.
+   `wildcard` (`*` is any text), `exists`, `cidr`, `equals_field` (another field has the value, too); `elements` holds a
+   condition for one element of a list, `statements` for one statement of a policy document. `opens_to: others` is a policy
+   document that lets in another account than the record's, or everybody; `opens_to: everybody` means all accounts alone. A
+   path through a list means any of its elements.
 4. `samples`: whole records that must match, and those that must not: the same call failed, made by a service-linked
    role, and a near miss. A record that other rules match as well names them under `also`.
 5. `metric_filter: {}` makes it an alarm on the trail's log group as well, where CloudWatch's language of filter patterns

@@ -17,7 +17,10 @@ RECORD: dict[str, Any] = {
         "ports": [22, 443],
         "items": [{"from": 443, "to": "0.0.0.0/0"}, {"from": 22, "to": "192.0.2.0/24"}],
         "nothing": None,
+        "user": "morgan",
+        "policy": '{"Statement":[{"Effect":"Deny","Action":"*"},{"Effect":"Allow","Action":["s3:*","iam:*"],"Principal":"*"}]}',
     },
+    "recipientAccountId": "111122223333",
 }
 
 
@@ -41,6 +44,13 @@ RECORD: dict[str, Any] = {
         {"all": [{"field": "userIdentity.type", "equals": "IAMUser"}, {"not": {"field": "errorCode", "exists": True}}]},
         {"any": [{"field": "absent", "exists": True}, {"field": "requestParameters.ports", "equals": "22"}]},
         {"field": "requestParameters.items", "elements": {"field": "from", "equals": 443}},
+        {"field": "requestParameters.items.from", "equals_field": "requestParameters.ports"},
+        {
+            "field": "requestParameters.policy",
+            "statements": {"all": [{"field": "Effect", "equals": "Allow"}, {"field": "Action", "equals": "iam:*"}]},
+        },
+        {"field": "requestParameters.policy", "opens_to": "others"},
+        {"field": "requestParameters.policy", "opens_to": "everybody"},
     ],
 )
 def test_a_condition_is_met(condition: dict[str, Any]) -> None:
@@ -64,6 +74,14 @@ def test_a_condition_is_met(condition: dict[str, Any]) -> None:
             "field": "requestParameters.items",
             "elements": {"all": [{"field": "from", "equals": 22}, {"field": "to", "equals": "0.0.0.0/0"}]},
         },
+        {"field": "requestParameters.user", "equals_field": "userIdentity.userName"},
+        {"field": "requestParameters.nothing", "equals_field": "requestParameters.nothing"},
+        {
+            "field": "requestParameters.policy",
+            "statements": {"all": [{"field": "Effect", "equals": "Allow"}, {"field": "Action", "equals": "*"}]},
+        },
+        {"field": "requestParameters.user", "statements": {"field": "Effect", "exists": False}},
+        {"field": "requestParameters.user", "opens_to": "others"},
     ],
 )
 def test_a_condition_is_not_met(condition: dict[str, Any]) -> None:
@@ -86,6 +104,9 @@ def test_a_condition_is_not_met(condition: dict[str, Any]) -> None:
         ({"field": "a", "in": []}, "condition.in: must be a list of plain values"),
         ({"field": "a", "exists": "yes"}, "condition.exists: must be true or false, not 'yes'"),
         ({"field": "a", "cidr": ["10.0.0.1/8"]}, "condition.cidr: 10.0.0.1/8 has host bits set"),
+        ({"field": "a", "equals_field": 5}, "condition.equals_field: must be a path such as requestParameters.name, not 5"),
+        ({"field": "a", "opens_to": "us"}, "condition.opens_to: must be others or everybody, not 'us'"),
+        ({"field": "a", "statements": []}, "condition.statements: must be a mapping with all, any, not or field, not a list"),
         ({"not": {"field": "a", "elements": {"any": 1}}}, "condition.not.elements.any: must be a list of conditions, not 1"),
     ],
 )

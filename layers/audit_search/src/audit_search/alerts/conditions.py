@@ -4,7 +4,11 @@ A condition is one of
 
 - `{"all": [...]}`, `{"any": [...]}`, `{"not": condition}`,
 - `{"field": "a.b.c", OPERATOR: value}` with one operator of OPERATORS,
-- `{"field": "a.b", "elements": condition}`: one element of the list there meets the condition, whose fields begin at it.
+- `{"field": "a.b", "elements": condition}`: one element of the list there meets the condition, whose fields begin at it,
+- `{"field": "a.b", "statements": condition}`: the same of one statement of the policy document there,
+- `{"field": "a.b", "opens_to": "others"}` (or `"everybody"`): that policy document lets in another account than the record's, or
+  everybody,
+- `{"field": "a.b", "equals_field": "c.d"}`: both fields have one value.
 
 A path that leads through a list means each of its elements, and a field meets an operator when one of its values does.
 Values are compared as text: `true` is the boolean and the word, as CloudTrail writes both.
@@ -17,10 +21,12 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from audit_search.alerts import policies
+
 Test = Callable[[Mapping[str, Any]], bool]
 """Whether a record, or an element of one, meets a condition."""
 
-OPERATORS = ("equals", "in", "prefix", "wildcard", "exists", "cidr")
+OPERATORS = ("equals", "in", "prefix", "wildcard", "exists", "cidr", "equals_field", "opens_to", "statements", "elements")
 
 
 def compiled(condition: object, where: str = "condition") -> Test:
@@ -66,22 +72,51 @@ def text(value: object) -> str | None:
 
 def _of_field(condition: Mapping[str, Any], where: str) -> Test:
     field = condition["field"]
-    if not isinstance(field, str) or not all(field.split(".")):
-        raise ValueError(f"{where}.field: must be a path such as requestParameters.name, not {field!r}")
+    path = _path(field, f"{where}.field")
     operators = [key for key in condition if key != "field"]
-    if len(operators) != 1 or operators[0] not in (*OPERATORS, "elements"):
-        raise ValueError(f"{where}: {field} needs one of {', '.join(OPERATORS)} and elements, and has {operators}")
-    path, operator = tuple(field.split(".")), operators[0]
+    if len(operators) != 1 or operators[0] not in OPERATORS:
+        raise ValueError(f"{where}: {field} needs one of {', '.join(OPERATORS)}, and has {operators}")
+    operator = operators[0]
     operand, place = condition[operator], f"{where}.{operator}"
     if operator == "exists":
         if not isinstance(operand, bool):
             raise ValueError(f"{place}: must be true or false, not {operand!r}")
         return lambda record: any(value is not None for value in values(record, path)) is operand
-    if operator == "elements":
-        inner = compiled(operand, place)
-        return lambda record: any(isinstance(each, Mapping) and inner(each) for each in values(record, path))
+    if operator in ("elements", "statements"):
+        return _inside(path, compiled(operand, place), operator)
+    if operator == "opens_to":
+        return _opening(path, operand, place)
+    if operator == "equals_field":
+        other = _path(operand, place)
+        return lambda record: not _texts(record, path).isdisjoint(_texts(record, other))
     accepts = _comparison(operator, operand, place)
     return lambda record: any(found is not None and accepts(found) for found in map(text, values(record, path)))
+
+
+def _path(field: object, where: str) -> tuple[str, ...]:
+    if not isinstance(field, str) or not all(field.split(".")):
+        raise ValueError(f"{where}: must be a path such as requestParameters.name, not {field!r}")
+    return tuple(field.split("."))
+
+
+def _texts(record: object, path: tuple[str, ...]) -> set[str]:
+    return {found for found in map(text, values(record, path)) if found is not None}
+
+
+def _inside(path: tuple[str, ...], inner: Test, operator: str) -> Test:
+    if operator == "elements":
+        return lambda record: any(isinstance(each, Mapping) and inner(each) for each in values(record, path))
+    return lambda record: any(inner(each) for document in values(record, path) for each in policies.statements(document))
+
+
+def _opening(path: tuple[str, ...], operand: object, where: str) -> Test:
+    if operand == "everybody":
+        return lambda record: any(map(policies.open_to_everybody, values(record, path)))
+    if operand != "others":
+        raise ValueError(f"{where}: must be others or everybody, not {operand!r}")
+    return lambda record: any(
+        policies.open_to_others(document, text(record.get("recipientAccountId"))) for document in values(record, path)
+    )
 
 
 def _comparison(operator: str, operand: object, where: str) -> Callable[[str], bool]:

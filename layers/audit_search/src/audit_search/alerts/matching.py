@@ -140,7 +140,10 @@ def _needed(condition: object, root: str) -> tuple[Test, ...]:
     if not isinstance(condition, Mapping):
         return ()
     parts = condition.get("all", [condition])
-    return tuple(compiled(part) for part in parts if str(part.get("field", "")).split(".")[0] == root)
+    own = (part for part in parts if str(part.get("field", "")).split(".")[0] == root)
+    return tuple(
+        compiled(part) for part in own if not part.keys() & {"equals_field", "opens_to"}
+    )  # they look at more than the field
 
 
 @cache
