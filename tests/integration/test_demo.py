@@ -93,7 +93,7 @@ def test_sample_objects_as_json(tmp_path: Path) -> None:
     assert INSTANCE in answer["searches"][2]["query"]
     config = answer["config"]
     assert config["read"] == sum(config[name] for name in ENDINGS)
-    assert (config["indexed"], config["duplicates"], config["quarantined"], config["returned"]) == (24, 62, 7, 0)
+    assert (config["indexed"], config["duplicates"], config["quarantined"], config["returned"]) == (24, 84, 9, 0)
     assert (config["foreign"], config["handed_on"], config["skipped"], config["refused_files"]) == (3, 2, 1, 0)
     assert config["documents"] == {"history": 24, "current": 11, "events": config["events"]}
     assert config["requests"] < config["read"]
