@@ -9,6 +9,11 @@ import pytest
 from tests.support.aws import Aws
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--renew-golden` writes the answers that are kept beside the tests anew, to be read before they are committed."""
+    parser.addoption("--renew-golden", action="store_true", help="write the kept answers of the questions anew")
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Aws]:
     """moto's server, one for the whole run."""

@@ -13,16 +13,20 @@ from audit_search import __version__
 from audit_search.errors import AuditSearchError, DomainSetupError, EngineUnreachableError, SettingsError
 from audit_search_cli.commands import (
     backfill,
+    coverage,
     dashboards,
     dlq,
     doctor,
+    lookup,
     notification,
     outputs,
     quarantine,
     rules,
     setup,
     status,
+    trends,
     verify,
+    when,
 )
 from audit_search_cli.errors import FINE, INTERRUPTED, MISTAKE, NOT_REACHED, WRONG_USE, Problem, explain_aws
 from audit_search_cli.options import EXIT_CODE_ROWS, DocumentedGroup, Invocation, engine_options
@@ -94,6 +98,7 @@ def _tell(what: str, remedy: str, code: int) -> int:
         "audit-search setup --stack audit-search --dry-run",
         "audit-search doctor --stack audit-search",
         "audit-search status --stack audit-search",
+        "audit-search lookup --user alice --since '400 days ago'",
         "audit-search notification show s3://my-trail-bucket",
         "audit-search dlq list --stack audit-search",
         "audit-search quarantine list --stack audit-search",
@@ -103,7 +108,7 @@ def _tell(what: str, remedy: str, code: int) -> int:
 @click.version_option(__version__, prog_name="audit-search", message="%(prog)s %(version)s")
 @engine_options
 def main() -> None:
-    """Prepare, examine and mend an installation of Audit Search.
+    """Ask what happened; prepare, examine and mend an installation of Audit Search.
 
     A setting comes from an option, else from the environment, else from the stack's outputs (--stack NAME). The options below
     may stand before or behind the name of a command. Results go to stdout, everything else to stderr.
@@ -119,5 +124,10 @@ main.add_command(quarantine.group)
 main.add_command(backfill.backfill)
 main.add_command(rules.group)
 main.add_command(verify.verify)
+main.add_command(lookup.lookup)
+main.add_command(when.when)
+main.add_command(trends.top)
+main.add_command(trends.stats)
+main.add_command(coverage.coverage)
 main.add_command(outputs.outputs)
 main.add_command(dashboards.group)

@@ -12,8 +12,9 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from rich import box
@@ -70,6 +71,24 @@ class Output:
     def document(self, value: Any) -> None:
         """The result as JSON; everything beyond ASCII is escaped, so that no terminal obeys it."""
         self._stream.write(json.dumps(value, indent=2, default=str) + "\n")
+        self._stream.flush()
+
+    def listed(self, name: str, items: Iterable[Any], rest: Callable[[], Mapping[str, Any]]) -> None:
+        """A JSON document with a list of any length under `name`, written item by item, and the fields that `rest` gives then."""
+        self._stream.write(f'{{\n  "{name}": [')
+        separator = "\n"
+        for item in items:
+            self._stream.write(separator + textwrap.indent(json.dumps(item, indent=2, default=str), "    "))
+            separator = ",\n"
+        self._stream.write("]" if separator == "\n" else "\n  ]")
+        for key, value in rest().items():
+            self._stream.write(f",\n  {json.dumps(key)}: " + json.dumps(value, indent=2, default=str).replace("\n", "\n  "))
+        self._stream.write("\n}\n")
+        self._stream.flush()
+
+    def plain(self, text: str) -> None:
+        """Text as it is, such as CSV: the caller has cleaned it."""
+        self._stream.write(text)
         self._stream.flush()
 
     def line(self, text: str = "", style: str = "") -> None:

@@ -24,7 +24,8 @@ KINDS: Final[Mapping[str, str]] = {
     "Data": "data",
     "Insight": "insight",
     "NetworkActivity": "network",
-    "": "unnamed kind",
+    "Aggregated": "aggregated",
+    "": "uncategorised",
 }
 """What the kinds of events are called here, by eventCategory; records before version 1.07 have none."""
 QUIET: Final = timedelta(hours=6)
@@ -146,7 +147,7 @@ class Coverage:
 
     def _kinds(self) -> str:
         kinds = self.kinds
-        there = [kind for kind in KINDS.values() if kinds.get(kind)]
+        there = ordered(kinds)
         lacking = [kind for kind in ("data", "insight", "network") if not kinds.get(kind)]
         how = " (writes only)" if not self.reads else " (reads only)" if self.reads == self.events else ""
         text = f"{' and '.join(_joined(there))} events{how}"
@@ -168,6 +169,12 @@ class Coverage:
     def _some(cls, names: Sequence[str], noun: str) -> str:
         shown = f" ({', '.join(names)})" if 0 < len(names) <= _NAMED else ""
         return cls._many(len(names), noun) + shown
+
+
+def ordered(kinds: Mapping[str, int]) -> list[str]:
+    """The kinds that there are, the known ones first."""
+    known = [kind for kind in KINDS.values() if kinds.get(kind)]
+    return known + sorted(kind for kind in kinds if kind not in known)
 
 
 def _joined(names: Sequence[str]) -> list[str]:

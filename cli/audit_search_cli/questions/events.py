@@ -33,10 +33,14 @@ _KEPT = ["raw", "ct", "eventTime", "eventID"]
 
 @dataclass(frozen=True)
 class Event:
-    """One event: its document's id and index, when it happened (UTC), the record's own text, and what ingestion noted (`ct`)."""
+    """One event: its document's id and index, when it happened (UTC), the record's own text, and what ingestion noted (`ct`).
+
+    `moment` is its place in the order of time, in milliseconds since 1970.
+    """
 
     id: str
     index: str
+    moment: int
     time: datetime
     text: str
     notes: Mapping[str, Any]
@@ -110,6 +114,18 @@ class Event:
         return named_by(self.record)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a search has come: the moment of its last event, and the ids of all of that moment that it has given."""
+
+    moment: int
+    ids: tuple[str, ...]
+
+    def then(self, event: Event) -> Place:
+        """The place behind a further event."""
+        return Place(event.moment, (*self.ids, event.id) if event.moment == self.moment else (event.id,))
+
+
 class Events:
     """CloudTrail's documents of a prefix, on an engine.
 
@@ -122,21 +138,27 @@ class Events:
         self.prefix = prefix
         self.alias = name_of(prefix, TRAIL)
 
-    def search(self, query: Query, *, oldest_first: bool = False, most: int | None = None) -> Iterator[Event]:
-        """The events of a query, newest first unless `oldest_first`, at most so many; of one moment in the order of their ids."""
-        return itertools.islice(self._all(query, oldest_first, most), most)
+    def search(
+        self, query: Query, *, oldest_first: bool = False, most: int | None = None, after: Place | None = None
+    ) -> Iterator[Event]:
+        """The events of a query, newest first unless `oldest_first`, at most so many; of one moment in the order of their ids.
 
-    def _all(self, query: Query, oldest_first: bool, most: int | None) -> Iterator[Event]:
+        `after` is where an earlier search has come to.
+        """
+        return itertools.islice(self._all(query, oldest_first, most, after), most)
+
+    def _all(self, query: Query, oldest_first: bool, most: int | None, after: Place | None) -> Iterator[Event]:
         size = _PAGE if most is None else min(_PAGE, most + 20)  # a little more, so that the last moment is whole
-        moment: int | None = None
+        moment = after.moment if after else None
+        before = list(after.ids) if after else []
         seen: list[Event] = []
         while True:
-            hits = self._page(query, size, moment, [event.id for event in seen], oldest_first)
+            hits = self._page(query, size, moment, before + [event.id for event in seen], oldest_first)
             for hit in hits:
                 when = int(hit["sort"][0])
                 if when != moment:
                     yield from sorted(seen, key=lambda event: event.id)
-                    moment, seen = when, []
+                    moment, seen, before = when, [], []
                 seen.append(_event(hit))
             if len(hits) < size:
                 yield from sorted(seen, key=lambda event: event.id)
@@ -224,7 +246,9 @@ def instant(aggregation: Mapping[str, Any]) -> datetime | None:
 def _event(hit: Mapping[str, Any]) -> Event:
     source = hit.get("_source") or {}
     when = parse_time(str(source.get("eventTime") or "")) or datetime.fromtimestamp(int(hit["sort"][0]) / 1_000, UTC)
-    return Event(str(hit["_id"]), str(hit["_index"]), when, str(source.get("raw") or ""), source.get("ct") or {})
+    return Event(
+        str(hit["_id"]), str(hit["_index"]), int(hit["sort"][0]), when, str(source.get("raw") or ""), source.get("ct") or {}
+    )
 
 
 def newest(events: Iterable[Event]) -> Event | None:

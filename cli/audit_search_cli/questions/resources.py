@@ -189,6 +189,13 @@ def keys_of(kind: str) -> tuple[set[str], set[str]]:
     return keys, ids
 
 
+def arns_of(kind: str) -> list[tuple[str, ...]]:
+    """Words that stand in each ARN of a type: of a role iam and role."""
+    whole = [(service,) for service, named in _WHOLE.items() if named == kind]
+    s3 = [("s3",)] if kind in ("AWS::S3::Bucket", "AWS::S3::Object") else []
+    return [*whole, *s3, *(words for words, named in _ARNS.items() if named == kind)]
+
+
 def _listed(record: Mapping[str, Any]) -> Iterator[Resource]:
     listed = record.get("resources")
     for number, entry in enumerate(listed if isinstance(listed, list) else []):
