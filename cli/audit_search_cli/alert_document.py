@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
+from audit_search.alerts.monitors import in_words
 from audit_search_cli.alert_sources import Source
 
 _INTRODUCTION = """\
@@ -16,9 +19,11 @@ must not match. The function tries each record that it indexes: the names of the
 
 *Tier* is how a hit is meant to reach people: `page` wakes somebody, `ticket` is looked at within the day, `digest` is
 read in a summary, `off` is kept for searches. *CIS* is the CIS AWS Foundations Benchmark v3.0.0, *ATT&CK* MITRE's. A
-rule with a number in *counts* is about that many records in that time; alone such a record says little. A rule with
-`alarm` as its *second path* is also a metric filter and an alarm of [`alarms.template.yaml`](deploy.md#alarms-on-the-log-group),
-which need neither the function nor the domain.
+rule with something in *counts* is about that many records in that time; alone such a record says little. Where its tier
+is `page` or `ticket` it is a monitor of OpenSearch's Alerting plugin, which `audit_search.alerts.monitors` makes of it:
+each minute it counts, by `ct.alerts`, what was indexed in the rule's minutes. A rule with `alarm` as its *second path* is
+also a metric filter and an alarm of [`alarms.template.yaml`](deploy.md#alarms-on-the-log-group), which need neither the
+function nor the domain.
 """
 
 _ADDING = """\
@@ -43,6 +48,9 @@ _ADDING = """\
    `.venv/bin/pytest tests/unit/test_alert_rules.py tests/unit/test_metric_filters.py`: each rule and each filter is tried
    on the samples of all rules, and may hit only where that is declared.
 
+A rule about many records has a `threshold`: so many (`count`) within some `minutes` of one value of the field `by`, or
+with `distinct` so many values of that field, as `{count: 5, minutes: 10, by: ct.identity, distinct: awsRegion}`.
+
 What is known and needs no alert goes into `suppressions`, with `who` decided it, `why`, `until` when (a day), and a
 `condition`. It ends by itself, by the time of the event.
 """
@@ -58,7 +66,7 @@ def text(rules: Iterable[Source]) -> str:
 
 def _row(rule: Source) -> str:
     references = [f"CIS {item}" for item in rule.references.cis] + rule.references.attack
-    counts = f"{rule.threshold.count} in {rule.threshold.minutes} min by `{rule.threshold.by}`" if rule.threshold else ""
+    counts = in_words(msgspec.to_builtins(rule.threshold)) if rule.threshold else ""
     second = "alarm" if rule.metric_filter else ""
     name = f"`{rule.name}`: {rule.title}"
     cells = (name, rule.severity, rule.tier, counts, second, ", ".join(references), rule.means, rule.do)

@@ -44,12 +44,16 @@ class Suppression(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     condition: dict[str, Any]
 
 
-class Threshold(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The rule means `count` records or more within `minutes`, of one value of the field `by`."""
+class Threshold(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """The rule means `count` records or more within `minutes`, of one value of the field `by`.
+
+    With `distinct` it means that many values of this field instead of records. Both are fields of the document, as keywords.
+    """
 
     count: Annotated[int, msgspec.Meta(ge=2)]
-    minutes: Annotated[int, msgspec.Meta(ge=1)]
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=60)]
     by: str
+    distinct: str | None = None
 
 
 class Difference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -129,9 +133,9 @@ def sources(folder: Path) -> list[Source]:
 
 
 def body(source: Source) -> dict[str, Any]:
-    """The deployed form of a rule: what is needed to match, without prose and samples."""
+    """The deployed form of a rule: what is needed to match and to tell people of it, without samples."""
     kept = {key: value for key, value in msgspec.to_builtins(source).items() if value is not None}
-    for key in ("title", "means", "do", "references", "samples", "metric_filter"):
+    for key in ("references", "samples", "metric_filter"):
         kept.pop(key, None)
     kept["suppressions"] = [{"until": each["until"], "condition": each["condition"]} for each in kept["suppressions"]]
     return kept
