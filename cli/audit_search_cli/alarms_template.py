@@ -14,6 +14,9 @@ from audit_search_cli.alert_rules import SOURCES
 from audit_search_cli.alert_sources import Source, sources
 
 TEMPLATE = Path("alarms.template.yaml")
+LARGEST = 51_200
+"""Bytes of a template that CloudFormation takes without a bucket.
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"""
 
 _FRAME = """\
 # Made of definitions/alerts/*.yaml by `python -m audit_search_cli.alarms_template`; a test holds it to that.
@@ -138,9 +141,14 @@ Outputs:
 def text(rules: list[Source]) -> str:
     """The whole template.
 
-    Raises ValueError with one line when a rule cannot be said in a filter pattern.
+    Raises ValueError with one line when a rule cannot be said in a filter pattern, and when the template becomes too long.
     """
-    return _FRAME + "".join(_resources(rule) for rule in rules if rule.metric_filter is not None) + _OUTPUTS
+    made = _FRAME + "".join(_resources(rule) for rule in rules if rule.metric_filter is not None) + _OUTPUTS
+    if (size := len(made.encode())) > LARGEST:
+        raise ValueError(
+            f"{TEMPLATE}: has {size} bytes, may have {LARGEST}: take metric_filter out of a rule, or shorten a pattern"
+        )
+    return made
 
 
 def _resources(rule: Source) -> str:

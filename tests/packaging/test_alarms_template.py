@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from audit_search_cli.alarms_template import LARGEST
 from audit_search_cli.alert_rules import SOURCES
 from audit_search_cli.alert_sources import Source, sources
 from tests.support.building import ALARMS, ROOT, load_template
@@ -29,9 +30,7 @@ def test_it_is_plain_cloudformation_that_the_command_line_takes(alarms: dict[str
     assert {one["Type"].split("::")[1] for one in alarms["Resources"].values()} == {"Logs", "CloudWatch", "KMS", "SNS"}
     for name, resource in alarms["Resources"].items():
         assert not {"TopicName", "AlarmName", "FilterName"} & set(resource["Properties"]), name
-    assert (
-        len(ALARMS.read_bytes()) < 51_200
-    )  # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    assert len(ALARMS.read_bytes()) <= LARGEST
     assert len(resources(alarms, "AWS::Logs::MetricFilter")) <= 100  # of a log group, all stacks together
 
 
