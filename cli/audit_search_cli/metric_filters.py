@@ -28,6 +28,8 @@ def pattern(rule: Source) -> str:
     """
     if rule.metric_filter is None:
         raise ValueError(f"{rule.name}: has no metric_filter")
+    if rule.threshold is not None and rule.threshold.distinct is not None:
+        raise ValueError(f"{rule.name}: metric_filter: an alarm counts records, and not the values of {rule.threshold.distinct}")
     found = rule.metric_filter.pattern or _derived(rule)
     if len(found) > LONGEST:
         raise ValueError(f"{rule.name}: metric_filter: the pattern has {len(found)} characters, may have {LONGEST}")

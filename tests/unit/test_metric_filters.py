@@ -217,6 +217,13 @@ def test_a_condition_that_no_pattern_can_say_is_refused(condition: str, message:
     assert metric_filters.pattern(parse(own, "a-rule.yaml")) == "{ $.a = * }"
 
 
+def test_a_rule_that_counts_different_values_is_refused() -> None:
+    """A metric knows how many records there were, not how many regions."""
+    threshold = "outcome: any\nthreshold: {count: 5, minutes: 10, by: ct.identity, distinct: awsRegion}"
+    with pytest.raises(ValueError, match=r"^a-rule: metric_filter: an alarm counts records, and not the values of awsRegion$"):
+        metric_filters.pattern(parse(MINIMAL.replace("outcome: success", threshold), "a-rule.yaml"))
+
+
 def test_a_template_that_is_too_long_is_refused() -> None:
     """CloudFormation would take it from a bucket only, which whoever deploys it may not have."""
     rule = parse(MINIMAL.replace("means: Something.", f"means: {'Something. ' * 5_000}"), "a-rule.yaml")
