@@ -16,6 +16,7 @@ from tests.deploy.stacks import Deployer, DeployError, Stack, Variation
 from tests.deploy.trails import Trail
 from tests.support.amazon_domain import AmazonDomain
 from tests.support.building import built, tools_ready
+from tests.support.dashboards_server import DashboardsServer
 from tests.support.ministack import REGION, Ministack
 from tests.support.tls import Certificate
 
@@ -77,6 +78,7 @@ def made(account: Account, name: str) -> Iterator[AmazonDomain]:
         domain = account.made
         domain.name, domain.engine, domain.passwords = f"{name}-made", engine.url, None
         domain.requests.clear()
+        domain.dashboards = DashboardsServer()
         yield domain
         client = account.aws.client("opensearch")
         with contextlib.suppress(client.exceptions.ResourceNotFoundException):

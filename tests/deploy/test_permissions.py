@@ -209,6 +209,21 @@ def test_a_set_up_that_may_not_keep_a_backup_replaces_nothing(
     assert [one["Key"].rsplit("/", 2)[1:] for one in kept] == [["index-template", "cloudtrail.json"]]
 
 
+def test_a_set_up_that_may_not_import_dashboards_leaves_them_out(
+    account: Any, deploy: Deploy, domain: AmazonDomain, trail: Trail
+) -> None:
+    """ImportDashboards: without it the stack is made all the same, and an output says who was refused and what to do by hand."""
+    server = domain.dashboards
+    assert server is not None
+    stack = deploy(domain, of(domain, trail), vary=lacking("ImportDashboards"))
+    assert "es:ESHttpPost is not allowed" in stack.outputs["DashboardsImport"]
+    assert "audit-search dashboards export" in stack.outputs["DashboardsImport"]
+    assert server.objects == {}
+    account.deployer.update(stack, {"RefreshInterval": "20s"})
+    assert ("dashboard", "audit-search-overview") in server.objects
+    assert stack.outputs["DashboardsImport"].startswith("create: ")
+
+
 def test_a_watch_that_may_not_list_fails(deploy: Deploy, domain: AmazonDomain, trail: Trail) -> None:
     """ListDigests: the function's error, which raises an alarm; with the statement it answers."""
     stack = deploy(domain, of(domain, trail))
@@ -225,7 +240,7 @@ def test_a_watch_that_may_not_list_fails(deploy: Deploy, domain: AmazonDomain, t
 PROVEN = {
     "CloudTrailFunctionRole": {*CLOUDTRAIL},
     "ConfigFunctionRole": {*CONFIG, READ_PASSWORD},
-    "SetupFunctionRole": {*SETUP, "KeepBackups"},
+    "SetupFunctionRole": {*SETUP, "KeepBackups", "ImportDashboards"},
     "VerifyFunctionRole": {*VERIFICATION, READ_PASSWORD_TO_VERIFY},
     "WatchFunctionRole": {"ListDigests"},
 }

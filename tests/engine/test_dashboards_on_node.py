@@ -11,7 +11,8 @@ import pytest
 from generate import SampleObject, sample_objects
 
 from audit_search import index_template
-from audit_search.dashboards import contents, saved_objects
+from audit_search.alerts.matching import deployed
+from audit_search.dashboards import alerts, contents, saved_objects
 from audit_search.dashboards.fields import fields
 from demo.hits import field as value_of
 from tests.engine.test_documented_config_queries import filled as versions
@@ -87,10 +88,31 @@ DERIVED: dict[str, Callable[[Record], str]] = {
     "ct.consoleLogin": _sign_in("responseElements", "ConsoleLogin"),
     "ct.mfaUsed": _sign_in("additionalEventData", "MFAUsed"),
 }
+RULES = deployed()
+
+
+def _alerts(record: Record) -> list[str]:
+    """The rules that the record's own text meets; that these are the right ones, the rules' samples show."""
+    return RULES.matching(record)
+
+
+def _of_severity(severity: str) -> Callable[[Record], bool]:
+    """Whether a record meets a rule of a severity that is about single events, or for none one that counts."""
+
+    def meets(record: Record) -> bool:
+        rules = [RULES.by_name[name] for name in _alerts(record)]
+        return any(
+            rule.tier != "off" and (rule.counted if not severity else rule.severity == severity and not rule.counted)
+            for rule in rules
+        )
+
+    return meets
 
 
 def of_record(record: Record, name: str) -> list[Any]:
     """The values of a field by the record's own text."""
+    if name == "ct.alerts":
+        return list(_alerts(record))
     value = DERIVED[name](record) if name in DERIVED else _text(record, *name.split("."))
     return [value] if value and len(value) <= 1_024 else []
 
@@ -126,6 +148,8 @@ MEANING: dict[str, Callable[[Record], bool]] = {
     contents.TRAILS: lambda record: _changing(record, "cloudtrail", "config"),
     contents.WITHOUT_MFA: lambda record: _logged_in(record, "Success") and DERIVED["ct.mfaUsed"](record) != "Yes",
     "eventName:ConsoleLogin AND ct.consoleLogin:Failure": lambda record: _logged_in(record, "Failure"),
+    alerts.MET: lambda record: bool(_alerts(record)),
+    **{alerts.query(severity): _of_severity(severity) for severity in (*alerts.SEVERITIES, "")},
 }
 OF_CONFIG: dict[str, Callable[[Record], bool]] = {
     "": lambda _record: True,

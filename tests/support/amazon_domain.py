@@ -21,6 +21,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from tests.support.dashboards_server import BASE, DashboardsServer
+from tests.support.engine_front import Asked
 from tests.support.fault_proxy import HOP_BY_HOP
 from tests.support.ministack import ACCOUNT, REGION, Ministack
 from tests.support.tls import Answer, Certificate, Request, TlsServer
@@ -48,7 +50,8 @@ class AmazonDomain:
 
     `aws` is set before the first request comes. `access_policy` is the domain's own; for a domain that was made in
     ministack the one that it was made with is asked for. `passwords` are those of the users of the engine, by name; without
-    it nobody is asked for one. `identify` gives headers for the engine that name the caller.
+    it nobody is asked for one. `identify` gives headers for the engine that name the caller. `dashboards` is behind the same
+    edge; with None there is none.
     """
 
     def __init__(self, name: str, engine: str, certificate: Certificate, region: str = REGION) -> None:
@@ -59,6 +62,7 @@ class AmazonDomain:
         self.access_policy: dict[str, Any] = {}
         self.identify: Callable[[str], dict[str, str]] = lambda _caller: {}
         self.passwords: Callable[[], dict[str, str]] | None = None
+        self.dashboards: DashboardsServer | None = DashboardsServer()
         self.requests: list[Seen] = []
         self.state: Literal["up", "unavailable", "hanging"] = "up"
         self._lock = threading.Lock()
@@ -125,7 +129,7 @@ class AmazonDomain:
             answer = _message(503, "Service Unavailable")
         else:
             caller, refusal = self._admit(request)
-            answer = refusal or self._forward(request, self.identify(caller))
+            answer = refusal or self._of_dashboards(request) or self._forward(request, self.identify(caller))
         with self._lock:
             self.requests.append(Seen(request.method, urlsplit(request.path).path, caller, answer[0]))
         return answer if self._server else None  # refusing from now on, those that are connected too
@@ -188,6 +192,16 @@ class AmazonDomain:
         except client.exceptions.ResourceNotFoundException:
             return {}
         return policy
+
+    def _of_dashboards(self, request: Request) -> Answer | None:
+        """What Dashboards says to a request that is for it."""
+        url = urlsplit(request.path)
+        if not self.dashboards or not url.path.startswith(f"{BASE}/"):
+            return None
+        asked = Asked.of(request.method, request.path, request.headers, request.body)
+        status, body = self.dashboards(asked) or (404, {"statusCode": 404, "error": "Not Found", "message": "Not Found"})
+        text = body if isinstance(body, str) else json.dumps(body)
+        return status, {"Content-Type": "application/json"}, text.encode()
 
     def _forward(self, request: Request, identity: dict[str, str]) -> Answer:
         # A signature means nothing to an engine, and who may name the caller is Amazon alone.

@@ -13,7 +13,7 @@ import http.client
 import json
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -37,6 +37,17 @@ class Asked:
     query: dict[str, str]
     body: Any
     headers: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, method: str, target: str, headers: Mapping[str, str], text: bytes) -> Self:
+        """A request as it arrived; `target` is the path with its query."""
+        url = urlsplit(target)
+        named = {name.lower(): value for name, value in headers.items()}
+        try:
+            body = json.loads(text) if text else None
+        except ValueError:
+            body = text
+        return cls(method, url.path, dict(parse_qsl(url.query)), body, named)
 
 
 class EngineFront:
@@ -111,9 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        url = urlsplit(self.path)
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(self.command, url.path, dict(parse_qsl(url.query)), _value(text), headers)
+        asked = Asked.of(self.command, self.path, dict(self.headers.items()), text)
         status, body = self.owner.answer(asked, self.path)
         self.send_response_only(status)
         self.send_header("Content-Type", "application/json")
@@ -131,10 +140,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names http.server looks for
-
-
-def _value(text: bytes) -> Any:
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        return text

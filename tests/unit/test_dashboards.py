@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from audit_search import index_template
-from audit_search.dashboards import saved_objects
+from audit_search.alerts.matching import deployed
+from audit_search.dashboards import alerts, saved_objects
 from audit_search.dashboards.contents import BOARDS, CONTROLS, PANELS, SEARCHES
 from audit_search.dashboards.fields import aggregatable, fields
 from tests.support.building import ROOT
@@ -131,6 +132,16 @@ def test_aggregations_refer_to_each_other_and_say_what_they_count() -> None:
                 assert agg["params"]["customLabel"]
             if agg["type"] == "terms":
                 assert agg["params"]["orderBy"] in metrics
+
+
+def test_each_alert_rule_is_in_one_row_of_the_severities() -> None:
+    """A rule about single events in that of its severity, a rule that counts in a row of its own, one that is off in none."""
+    shown = [name for severity in (*alerts.SEVERITIES, "") for name in alerts.names(severity)]
+    rules = deployed().by_name
+    assert sorted(shown) == sorted(name for name, rule in rules.items() if rule.tier != "off")
+    assert {rules[name].severity for name in alerts.names("high")} == {"high"}
+    assert all(rules[name].counted for name in alerts.names(""))
+    assert all(text.startswith("ct.alerts:(") and "()" not in text for _, text in alerts.BY_SEVERITY.queries)
 
 
 @pytest.mark.parametrize("prefix", ["", "team-"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from audit_search.dashboards import alerts
 from audit_search.dashboards.panels import Board, Controls, Filters, Metric, Panel, Search, Terms, Time
 
-TRAIL: Final = "cloudtrail"
+TRAIL: Final = alerts.TRAIL
 VERSIONS: Final = "config-history"
 LATEST: Final = "config-current"
 HEALTH: Final = "config-events"
@@ -64,6 +65,15 @@ SEARCHES: Final = (
         NETWORK,
     ),
     Search(
+        "recording-changes",
+        "Changes of the recording",
+        "Calls of CloudTrail and AWS Config that are not read-only",
+        TRAIL,
+        _WHO_COLUMNS,
+        TRAILS,
+    ),
+    alerts.SEARCH,
+    Search(
         "resource-changes",
         "What changed: before and after",
         "Each version of a resource that differs from the one before, a line for each change",
@@ -117,6 +127,15 @@ _OVERVIEW: Final = (
         TRAIL,
         (),
         (Metric("Newest event", "max", "eventTime"), Metric("Last arrival", "max", "ct.ingestTime")),
+    ),
+    Panel(
+        "freshness-by-region",
+        "Freshness by account and region",
+        "When the newest event of each account and region happened: one that has fallen silent stands out",
+        "table",
+        TRAIL,
+        (Terms("recipientAccountId", "Account", 50), Terms("awsRegion", "Region", 20)),
+        (Metric("Events"), Metric("Newest event", "max", "eventTime")),
     ),
     Panel("top-callers", "Top callers", "Who calls most", "table", TRAIL, (Terms("ct.caller", "Caller", 50),)),
     Panel("top-services", "Services", "Which services are called most", "horizontal_bar", TRAIL, (_SERVICE,)),
@@ -346,7 +365,7 @@ _RESOURCE_PANELS: Final = (
         COMPLIANCE,
     ),
 )
-PANELS: Final = (*_OVERVIEW, *_SECURITY, *_FAILURES, *_RESOURCE_PANELS)
+PANELS: Final = (*_OVERVIEW, *alerts.PANELS, *_SECURITY, *_FAILURES, *_RESOURCE_PANELS)
 
 CONTROLS: Final = (
     Controls(
@@ -382,21 +401,26 @@ BOARDS: Final = (
             (14, (("events-by-outcome", 48),)),
             (16, (("top-callers", 16), ("top-services", 16), ("sign-in-results", 16))),
             (16, (("facet-region", 12), ("facet-error", 12), ("facet-event", 12), ("facet-source", 12))),
+            (14, (("freshness-by-region", 48),)),
             (20, (("events", 48),)),
         ),
     ),
     Board(
         "security",
         "Audit Search: Security",
-        "Root, sign-ins, refusals, and changes of identity, network and recording",
+        "Alerts, root, sign-ins, refusals, and changes of identity, network and recording",
         "now-7d",
         (
             (9, (("event-filters", 48),)),
+            (14, (("alerts-by-severity", 20), ("alerts-over-time", 28))),
+            (16, (("alerts-by-rule", 24), ("alerts-by-caller", 24))),
+            (18, (("alerts", 48),)),
             (16, (("security-kinds", 20), ("refused-over-time", 28))),
             (16, (("refused-calls", 20), ("sign-ins-by-mfa", 12), ("sign-in-sources", 16))),
             (16, (("identity-changers", 16), ("network-changers", 16), ("identity-types", 16))),
             (14, (("root-use", 24), ("sign-ins", 24))),
             (16, (("identity-changes", 24), ("network-changes", 24))),
+            (14, (("recording-changes", 48),)),
         ),
     ),
     Board(
