@@ -21,6 +21,7 @@ from audit_search_cli.commands import (
     notification,
     outputs,
     quarantine,
+    replay,
     rules,
     setup,
     status,
@@ -120,6 +121,7 @@ main.add_command(doctor.doctor)
 main.add_command(status.status)
 main.add_command(notification.group)
 main.add_command(dlq.group)
+quarantine.group.add_command(replay.replay)
 main.add_command(quarantine.group)
 main.add_command(backfill.backfill)
 main.add_command(rules.group)

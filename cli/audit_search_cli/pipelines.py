@@ -18,7 +18,9 @@ from audit_search_cli.history_worker import Job
 from audit_search_cli.options import Invocation
 
 FUNCTION: Final = "CloudTrailFunction"
+CONFIG_FUNCTION: Final = "ConfigFunction"
 RULES: Final = "EXCLUSION_RULES"
+BUCKETS: Final = "ALLOWED_BUCKETS"
 RULES_HELP: Final = "Exclusion rules, as EXCLUSION_RULES has them.  [env var: EXCLUSION_RULES; default: those of the stack]"
 _PASSED_ON: Final = (
     "OPENSEARCH_ENDPOINT",
@@ -68,8 +70,24 @@ def _of_the_stack(invocation: Invocation) -> str:
             f"The stack {invocation.stack.name} has no {FUNCTION}, whose exclusion rules are wanted",
             "Name the stack of Audit Search, or give --rules; a file with [] in it leaves nothing out.",
         )
-    found = invocation.client("lambda").get_function_configuration(FunctionName=name)
-    return str(found.get("Environment", {}).get("Variables", {}).get(RULES, ""))
+    return _variable(invocation, name, RULES)
+
+
+def _variable(invocation: Invocation, function: str, name: str) -> str:
+    found = invocation.client("lambda").get_function_configuration(FunctionName=function)
+    return str(found.get("Environment", {}).get("Variables", {}).get(name, ""))
+
+
+def allowed_buckets(invocation: Invocation, given: str = "") -> list[str]:
+    """The buckets that may be read: those that are given, else ALLOWED_BUCKETS, else those of the stack's functions.
+
+    Raises what botocore raises where these may not be read.
+    """
+    text = given or invocation.environ.get(BUCKETS, "")
+    if not text.strip() and invocation.stack:
+        functions = [invocation.stack.physical(name) for name in (FUNCTION, CONFIG_FUNCTION)]
+        text = ",".join(_variable(invocation, name, BUCKETS) for name in functions if name)
+    return [name for part in text.split(",") if (name := part.strip())]
 
 
 def job(
@@ -92,7 +110,7 @@ def job(
         **{name: value for name, value in aws.items() if value},
         **{name: settings[name] for name in _PASSED_ON if settings.get(name, "").strip()},
         "OPENSEARCH_ENDPOINT": endpoint,
-        "ALLOWED_BUCKETS": ",".join(sorted(set(buckets))),
+        BUCKETS: ",".join(sorted(set(buckets))),
         "QUARANTINE_BUCKET": quarantine.bucket,
         "QUARANTINE_PREFIX": quarantine.prefix,
         RULES: rules,

@@ -514,6 +514,7 @@ class Opened:
     ref: ObjectRef
     last_modified: datetime
     content: Iterable[bytes]
+    part: int | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """As OpenObject."""

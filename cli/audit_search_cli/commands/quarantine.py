@@ -1,4 +1,4 @@
-"""`audit-search quarantine`: list, show."""
+"""`audit-search quarantine`: list, show; `replay` has its own module."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from audit_search_cli.options import DocumentedGroup, Invocation, aws_options, p
 from audit_search_cli.output import Output, clean, counted, human_bytes, progress
 from audit_search_cli.times import Time, between
 
-_LOCATION = click.option(
+LOCATION = click.option(
     "--location",
     default="",
     metavar="URL",
@@ -34,7 +34,7 @@ _NAME_CHARACTERS = 36
 
 @click.group(name="quarantine", cls=DocumentedGroup, examples=("audit-search quarantine list --stack audit-search",))
 def group() -> None:
-    """Look at what can never be indexed, which is kept in S3 with the reason."""
+    """Look at what can never be indexed, which is kept in S3 with the reason, and try it again."""
 
 
 @group.command(
@@ -46,7 +46,7 @@ def group() -> None:
         "audit-search quarantine list --location s3://my-quarantine-bucket/quarantine/ --output json",
     ),
 )
-@_LOCATION
+@LOCATION
 @click.option("--by", type=click.Choice(["type", "day"]), help="Counts by the type of error or by day, instead of the files.")
 @click.option("--type", "kind", default="", metavar="TYPE", help="Only what has this type of error; every file is read for it.")
 @click.option("--since", type=Time(), metavar="TIME", help="Only files written last at this time or later, such as 2d.")
@@ -69,7 +69,7 @@ def list_files(
     and fails again is written over itself. The exit code is 1 where a file cannot be read to its end.
     """
     span = between(since, until, datetime.now(UTC)) if since or until else None
-    where = replace(_place(invocation, location), span=span)
+    where = replace(place_of(invocation, location), span=span)
     s3 = invocation.client("s3")
     with progress(f"reading {where}"):
         if by:
@@ -92,7 +92,7 @@ def list_files(
     ),
 )
 @click.argument("file")
-@_LOCATION
+@LOCATION
 @click.option("--raw", is_flag=True, help="Only the texts, byte for byte and a line each; cleaned where stdout is a terminal.")
 @click.option(
     "--max", "most", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Show so many entries at most."
@@ -121,7 +121,8 @@ def show(invocation: Invocation, file: str, location: str, raw: bool, most: int)
     return FINE
 
 
-def _place(invocation: Invocation, given: str) -> Place:
+def place_of(invocation: Invocation, given: str) -> Place:
+    """Where quarantine is: at the URL that is given, else the stack's. Raises Problem."""
     if given:
         return kept.place(given)
     if invocation.stack is None:
@@ -148,7 +149,7 @@ def _entries(invocation: Invocation, file: str, location: str) -> tuple[str, Ite
         if not key or not bucket:
             raise Problem(f"{file!r} names no file", "Give s3://BUCKET/KEY (audit-search quarantine list).")
     else:
-        where = _place(invocation, location)
+        where = place_of(invocation, location)
         bucket, key = where.bucket, kept.resolve(s3, where, file)
     return f"s3://{bucket}/{key}", kept.read(s3, bucket, key)
 

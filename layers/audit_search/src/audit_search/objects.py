@@ -65,7 +65,10 @@ OUTCOMES: dict[str, Action] = {
 
 @dataclass(slots=True)
 class OpenObject:
-    """An object whose GET was answered. `chunks()` can be read once."""
+    """An object whose GET was answered. `chunks()` can be read once.
+
+    `part` is the position of the first record where only some records of the object are here, one after the other.
+    """
 
     ref: ObjectRef
     last_modified: datetime
@@ -73,6 +76,7 @@ class OpenObject:
     _compressed: Iterable[bytes] = field(repr=False)
     _max_bytes: int
     _max_ratio: int
+    part: int | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """Inflated bytes, at most CHUNK at a time.

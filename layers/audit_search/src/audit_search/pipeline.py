@@ -133,7 +133,7 @@ class _Run:
         try:
             for window in windows(turn.within(opened.chunks())):
                 turn.check()
-                self._window(job, builder, window)
+                self._window(job, builder, window, opened.part or 0)
         except DigestObjectError as skip:
             job.skipped = skip.code
             self._report.skipped.append(Skipped(skip.code, str(ref)))
@@ -142,10 +142,11 @@ class _Run:
         """The mode of ingestion of an object: what is live is never marked as replay, whoever else names it."""
         return "replay" if job.replay else self._pipeline.policy.mode
 
-    def _window(self, job: ObjectReport, builder: DocumentBuilder, window: Window) -> None:
-        """Build a window. A mistake of ours returns its records and this object, and leaves the others alone."""
+    def _window(self, job: ObjectReport, builder: DocumentBuilder, window: Window, start: int) -> None:
+        """Build a window; the first record of all has the position `start`. A mistake of ours returns its records and this
+        object, and leaves the others alone."""
         counts = job.counts
-        first, filtered = counts.read, counts.filtered
+        first, filtered = start + counts.read, counts.filtered
         counts.read += len(window.texts)
         try:
             made = builder.lines(window, first)

@@ -44,7 +44,8 @@ class Reading:
     """What one message asks for. `kind` is its messageType, empty where it has none.
 
     `trail` are CloudTrail's objects, named by CloudTrail's own message: they belong to the CloudTrail path. `skipped` and
-    `foreign` say why there is nothing to do, `quarantine` why the whole message has to be kept there.
+    `foreign` say why there is nothing to do, `quarantine` why the whole message has to be kept there. `time` (ms) is when the
+    message was made.
     """
 
     kind: str = ""
@@ -56,6 +57,7 @@ class Reading:
     skipped: str = ""
     foreign: str = ""
     quarantine: Rejection | None = None
+    time: int = 0
 
 
 def read_message(notification: Notification | str, *, received: int = 0) -> Reading:
@@ -85,7 +87,10 @@ def read_message(notification: Notification | str, *, received: int = 0) -> Read
     if read is None:
         reason = f"no such messageType is known: {kind[:200] or 'not a text'}"
         return Reading(kind, quarantine=Rejection("unknown_message_type", reason))
-    return read(_Body(kind, parts, values, sent, _time(values, sent, received)))
+    time = _time(values, sent, received)
+    reading = read(_Body(kind, parts, values, sent, time))
+    reading.time = time
+    return reading
 
 
 class _Body(NamedTuple):
@@ -131,7 +136,7 @@ def _items(body: _Body) -> Reading:
         if isinstance(found, Item):
             reading.items.append(found)
         else:
-            reading.unreadable.append(Unreadable(position, text, found))
+            reading.unreadable.append(Unreadable(position, text, found, diff))
     if not reading.items and not reading.unreadable:
         reading.quarantine = Rejection("no_item", "a change notification without a configurationItem")
     return reading

@@ -37,11 +37,12 @@ _NAMED = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A text that should be an item and is none: where it stood, and why."""
+    """A text that should be an item and is none: where it stood, why, and the `configurationItemDiff` of its message."""
 
     position: int
     text: bytes
     rejection: Rejection
+    diff: Mapping[str, Any] | None = None
 
 
 def object_at(location: str) -> ObjectRef | None:

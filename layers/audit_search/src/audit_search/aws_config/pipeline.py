@@ -7,7 +7,7 @@ and names is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -89,11 +89,20 @@ class _Asked:
 
 
 class _Row(NamedTuple):
-    """An item on its way: whose it is, where it stood there, and how it came."""
+    """An item on its way: whose it is, where it stood there, how it came, and what its message says of it."""
 
     job: ObjectReport
     position: int
     arrival: Arrival
+    message: Mapping[str, Any] = {}
+
+    @property
+    def text(self) -> str:
+        return self.arrival.item.raw
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return _with_diff(self.message, self.arrival.item.diff)
 
 
 class _Event(NamedTuple):
@@ -103,6 +112,11 @@ class _Event(NamedTuple):
     position: int
     event: HealthEvent
     origin: Origin
+    about: Mapping[str, Any] = {}
+
+    @property
+    def text(self) -> str:
+        return self.event.raw
 
 
 class _Run:
@@ -191,18 +205,19 @@ class _Run:
         if reading.foreign:
             report.skipped.append(Skipped("not a message of AWS Config's", reading.foreign))
         asked.trail += reading.trail
+        whole, inner = _about(notification, notification.sent), _about(notification, str(reading.time or ""))
         for one in reading.unreadable:
-            self._unreadable(items, one, items.counts.read)
+            self._unreadable(items, one, items.counts.read, inner)
         if reading.quarantine:
             text = notification.text.encode("utf-8", "surrogatepass")
-            self._unreadable(items, Unreadable(0, text, reading.quarantine), items.counts.read)
+            self._unreadable(items, Unreadable(0, text, reading.quarantine), items.counts.read, whole)
         for item in reading.items:
             if item.source == "stream":
                 at = instant(item.captured)
                 items.oldest, items.newest = min(items.oldest or at, at), max(items.newest, at)
-            self._take(items, items.counts.read, Arrival(item, Origin(self._pipeline.mode, topic=notification.topic)))
+            self._take(items, items.counts.read, Arrival(item, Origin(self._pipeline.mode, topic=notification.topic)), inner)
         for event in reading.events:
-            self._events.append(_event(events, event, Origin(self._pipeline.mode, topic=notification.topic)))
+            self._events.append(_event(events, event, Origin(self._pipeline.mode, topic=notification.topic), whole))
         for ref in reading.objects:
             self._object(asked, ref).summarised |= reading.kind.startswith("Oversized")
 
@@ -223,9 +238,10 @@ class _Run:
         """The mode of ingestion of an object: what is live is never marked as replay, whoever else names it."""
         return "replay" if job.replay else self._pipeline.mode
 
-    def _unreadable(self, job: ObjectReport, one: Unreadable, position: int) -> None:
+    def _unreadable(self, job: ObjectReport, one: Unreadable, position: int, message: Mapping[str, Any] | None = None) -> None:
         job.counts.read += 1
-        job.hold(Entry(position, one.text, one.rejection.type, one.rejection.reason), self._quarantine)
+        about = _with_diff(message or {}, one.diff)
+        job.hold(Entry(position, one.text, one.rejection.type, one.rejection.reason, about), self._quarantine)
 
     # --- what objects hold
 
@@ -243,10 +259,11 @@ class _Run:
             region=region,
         )
         origin = Origin(self._mode(job), ref.bucket, ref.key)
-        seen: set[str] | None = set() if source == "snapshot" and account and region else None
+        whole = opened.part is None
+        seen: set[str] | None = set() if whole and source == "snapshot" and account and region else None
         for found in items:
             turn.check()
-            position = items.read - 1
+            position = (opened.part or 0) + items.read - 1
             if isinstance(found, Item):
                 if seen is not None:
                     seen.add(found.resource)
@@ -288,12 +305,12 @@ class _Run:
 
     # --- what is written
 
-    def _take(self, job: ObjectReport, position: int, arrival: Arrival) -> None:
+    def _take(self, job: ObjectReport, position: int, arrival: Arrival, message: Mapping[str, Any] | None = None) -> None:
         job.counts.read += 1
         size = len(arrival.item.raw)
         if self._rows and (len(self._rows) == _BATCH_ITEMS or self._size + size > _BATCH_CHARACTERS):
             self._flush()
-        self._rows.append(_Row(job, position, arrival))
+        self._rows.append(_Row(job, position, arrival, message or {}))
         self._size += size
 
     def _flush(self) -> None:
@@ -334,7 +351,7 @@ class _Run:
                 cause = Cause("internal", internal(f"a batch of {len(rows)} items", error).reason)
                 outcomes = [Outcome("retry", cause)] * len(rows)
             for row, outcome in zip(rows, outcomes, strict=True):
-                self._apply(row.job, row.position, row.arrival.item.raw, outcome)
+                self._apply(row, outcome)
 
     def _count(self, written: Written) -> None:
         report = self._report
@@ -343,8 +360,8 @@ class _Run:
         report.uncorrected += written.uncorrected
         report.conflicts += written.conflicts
 
-    def _apply(self, job: ObjectReport, position: int, text: str, outcome: Outcome) -> None:
-        counts = job.counts
+    def _apply(self, row: _Row | _Event, outcome: Outcome) -> None:
+        job, counts = row.job, row.job.counts
         if outcome.kind == "indexed":
             counts.indexed += 1
         elif outcome.kind == "duplicate":
@@ -354,8 +371,8 @@ class _Run:
         else:
             cause = outcome.cause or Cause("unknown", "")
             if outcome.kind == "rejected":
-                entry = Entry(position, text.encode("utf-8", "surrogatepass"), cause.type, cause.reason)
-                job.hold(entry, self._quarantine)
+                text = row.text.encode("utf-8", "surrogatepass")
+                job.hold(Entry(row.position, text, cause.type, cause.reason, row.about), self._quarantine)
             else:
                 counts.returned += 1
                 job.note(cause)
@@ -373,7 +390,7 @@ class _Run:
             written = Written([Outcome("retry", Cause("internal", internal("an event", error).reason))])
         self._count(written)
         for one, outcome in zip(events, written.outcomes, strict=True):
-            self._apply(one.job, one.position, one.event.raw, outcome)
+            self._apply(one, outcome)
 
     # --- what becomes of messages
 
@@ -398,10 +415,21 @@ def _outcome(reading: Reading) -> str:
     return "trail" if reading.trail else "skipped" if reading.skipped else "foreign" if reading.foreign else "config"
 
 
-def _event(job: ObjectReport, event: HealthEvent, origin: Origin) -> _Event:
+def _event(job: ObjectReport, event: HealthEvent, origin: Origin, about: Mapping[str, Any] | None = None) -> _Event:
     """An event of a job, which is counted as read."""
     job.counts.read += 1
-    return _Event(job, job.counts.read - 1, event, origin)
+    return _Event(job, job.counts.read - 1, event, origin, about or {})
+
+
+def _about(notification: Notification, sent: str) -> dict[str, str]:
+    """What has to be kept beside a text of a message, so that the same comes of it when it is indexed from quarantine."""
+    one = notification
+    about = {"sent": sent, "account": one.account, "region": one.region, "topic": one.topic}
+    return {name: value for name, value in about.items() if value}
+
+
+def _with_diff(message: Mapping[str, Any], diff: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return message if diff is None else {**message, "diff": diff}
 
 
 def _halves(parts: list[T]) -> tuple[list[T], list[T]]:
