@@ -14,8 +14,8 @@ def outcomes(screen: Screen, tally: ConfigTally, documents: dict[str, int]) -> N
     """Where each item ended, and what else came."""
     counts = tally.counts
     screen.heading("What AWS Config sent, and where each configuration item ended")
-    parts = [f"{counts['deliveries']:,} deliveries", f"{counts['events_read']:,} events about AWS Config itself"]
-    parts += [f"{counts[name]:,} {what}" for name, what in _OTHERS if counts[name]]
+    parts = [_counted(counts[name], one, many) for name, one, many in _PARTS]
+    parts += [_counted(counts[name], one, many) for name, one, many in _OTHERS if counts[name]]
     screen.line(", ".join(parts))
     requests = counts["requests"] / max(1, counts["read"])
     screen.line()
@@ -51,17 +51,25 @@ def outcomes(screen: Screen, tally: ConfigTally, documents: dict[str, int]) -> N
         screen.table(("object", "why"), tally.failed[:LISTED])
 
 
+_PARTS = (
+    ("deliveries", "delivery", "deliveries"),
+    ("events_read", "event about AWS Config itself", "events about AWS Config itself"),
+)
 _OTHERS = (
-    ("foreign", "messages that are not AWS Config's"),
-    ("handed_on", "objects handed on to CloudTrail's queue"),
-    ("missing", "resources that a snapshot no longer lists"),
-    ("only_summaries", "oversized items of which the summary is left"),
+    ("foreign", "message that is not AWS Config's", "messages that are not AWS Config's"),
+    ("handed_on", "object handed on to CloudTrail's queue", "objects handed on to CloudTrail's queue"),
+    ("missing", "resource that a snapshot no longer lists", "resources that a snapshot no longer lists"),
+    ("only_summaries", "oversized item of which the summary is left", "oversized items of which the summary is left"),
 )
 
 
-def searched(screen: Screen, answers: Sequence[ConfigAnswer]) -> None:
-    """The questions, their query texts and the answers."""
-    for number, answer in enumerate(answers, 6):
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def searched(screen: Screen, answers: Sequence[ConfigAnswer], first: int) -> None:
+    """The questions, their query texts and the answers; `first` is the number of the first one."""
+    for number, answer in enumerate(answers, first):
         screen.heading(f"{number}. {answer.question}")
         screen.query("   query  ", answer.query)
         screen.line(f"   {answer.hits:,} version{'' if answer.hits == 1 else 's'} in {answer.index}")

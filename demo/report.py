@@ -55,12 +55,15 @@ def outcomes(screen: Screen, tally: Tally, objects: int, given: int, alias: str)
     )
     if tally.skipped:
         screen.heading("Skipped objects")
-        screen.table(("why", "what"), _first([(reason, what) for what, reason in tally.skipped]))
+        screen.table(("why", "what"), _first([(_ELSEWHERE.get(reason, reason), what) for what, reason in tally.skipped]))
         _more(screen, len(tally.skipped))
     if tally.failed:
         screen.heading("Objects that could not be read to their end")
         screen.table(("object", "why"), _first(tally.failed))
         _more(screen, len(tally.failed))
+
+
+_ELSEWHERE = {"AWS Config object": "AWS Config object: give it to CONFIG_FILES"}
 
 
 def quarantine(screen: Screen, found: Sequence[Quarantined]) -> None:

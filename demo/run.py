@@ -133,7 +133,7 @@ def _demo(options: Options, running: ExitStack, function_log: list[Logging]) -> 
             new = [entry for entry in s3.quarantined() if entry.file not in kept_files]
             config_report.outcomes(screen, config.tally, documents)
             report.quarantine(screen, sorted(new, key=lambda entry: (entry.key, entry.position or 0)))
-            config_report.searched(screen, told)
+            config_report.searched(screen, told, first=len(answers) + 1)
     _end(tally, config, engine, screen, function_log, sent=sent, given=len(objects), gone=gone)
     _farewell(screen, options, engine, embedded, running)
 
@@ -192,14 +192,16 @@ def _announce(screen: Screen, options: Options, objects: Sequence[InputObject], 
 
     parts = []
     if options.trail:
-        parts.append(f"{len(objects):,} {'of your' if options.files else 'sample'} CloudTrail objects")
+        which = f"{len(objects):,} {'of your' if options.files else 'sample'}"
+        parts.append(f"{which} CloudTrail object{'s' if len(objects) != 1 or options.files else ''}")
     if options.config:
         parts.append(f"{'your ' if options.config_files else ''}{count(given)} of AWS Config")
     where = f"the engine at {options.endpoint}" if options.endpoint else "an embedded engine in memory"
     handlers = "Lambda handlers run and index" if options.trail and options.config else "Lambda handler runs and indexes"
     number = {(True, True): "eight", (True, False): "five"}.get((options.trail, options.config), "three")
+    come = "comes" if len(parts) == 1 and len(given) + len(objects) == 1 else "come"
     screen.line(
-        f"Audit Search demo: {' and '.join(parts)} come as AWS would send them; the {handlers} into "
+        f"Audit Search demo: {' and '.join(parts)} {come} as AWS would send them; the {handlers} into "
         f"{where}, which then answers {number} questions." + ("" if options.endpoint else " Nothing leaves this machine.")
     )
     if not options.endpoint and total_size(objects) > _MANY_BYTES:
@@ -267,11 +269,15 @@ def _search(engine: Engine, instance: str) -> list[Answer]:
 def _farewell(screen: Screen, options: Options, engine: Engine, embedded: EmbeddedEngine | None, running: ExitStack) -> None:
     screen.line()
     if embedded is None:
-        screen.line(f"The documents stay in your engine at {engine.endpoint}, under the name {engine.alias}.")
+        names = [*([engine.alias] if options.trail else []), *(["config-*"] if options.config else [])]
+        screen.line(f"The documents stay in your engine at {engine.endpoint}, to be found under {' and '.join(names)}.")
     elif options.keep:
         running.pop_all()  # the local S3 ends with this process
         screen.line(f"The engine is still running at {engine.endpoint} (process {embedded.pid}). Try:")
-        screen.query("  ", f"curl '{engine.endpoint}/{engine.alias}/_search?q=ct.outcome:failure&size=3&pretty'")
+        if options.trail:
+            screen.query("  ", f"curl '{engine.endpoint}/{engine.alias}/_search?q=ct.outcome:failure&size=3&pretty'")
+        if options.config:
+            screen.query("  ", f"curl '{engine.endpoint}/config-history/_search?sort=cfg.changeCount:desc&size=3&pretty'")
         screen.query("Stop it with:  ", f"kill {embedded.pid}")
     else:
         screen.line(

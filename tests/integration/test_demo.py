@@ -213,7 +213,13 @@ def test_ones_own_messages_objects_and_items(tmp_path: Path) -> None:
     assert (config["refused_files"], config["failed_objects"]) == (3, 1)
     assert config["documents"]["current"] == 9
     shown = demo(tmp_path, CONFIG_FILES=str(tmp_path / "*.json"))
-    for reason in ("it is not JSON", "a list of something else", "give it to FILES"):
+    for reason in (
+        "it is not JSON",
+        "a list of something else",
+        "give it to FILES",
+        "1. What became of",
+        "1 message that is not",
+    ):
         assert reason in " ".join(shown.stdout.split()), reason
 
 
