@@ -1,6 +1,7 @@
 """Alert rules: reads `definitions/alerts/*.yaml`, and makes the deployed form and `docs/alerts.md` of them.
 
 `python -m audit_search_cli.alert_rules` writes both into the tree it is started in, `--check` says whether they are current.
+The file of the dashboards, where the rules stand by their severity, is written along with them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ PACKAGE = Path("layers/audit_search/src/audit_search")
 SOURCES = PACKAGE / "definitions/alerts"
 DEPLOYED = PACKAGE / "definitions/alerts.json"
 DOCUMENT = Path("docs/alerts.md")
+DASHBOARDS = Path("dashboards/audit-search.ndjson")
 
 
 def deployed(rules: list[Source]) -> str:
@@ -36,6 +38,10 @@ def main(arguments: list[str]) -> int:
     if "--check" not in arguments:
         for path in stale:
             path.write_text(made[path], "utf-8")
+        if DASHBOARDS.exists():
+            from audit_search.dashboards import saved_objects  # it reads the rules that were just written
+
+            DASHBOARDS.write_text(saved_objects.ndjson(), "utf-8")
         return 0
     for path in stale:
         sys.stderr.write(f"{path} is not what the rules say: run python -m audit_search_cli.alert_rules\n")
