@@ -217,7 +217,7 @@ def test_ones_own_messages_objects_and_items(tmp_path: Path) -> None:
         "it is not JSON",
         "a list of something else",
         "give it to FILES",
-        "1. What became of",
+        "1. Which resources",
         "1 message that is not",
     ):
         assert reason in " ".join(shown.stdout.split()), reason
