@@ -184,6 +184,15 @@ def inputs(known: Known, _: Mapping[str, Account]) -> str:
         rows.append([f"{name}: one copy of an event on disk, made records", f"{shape.stored_bytes:,.0f} B", engine])
         rows.append([f"{name}: the same, real records", f"{shape.stored_bytes_real:,.0f} B", engine])
         rows.append([f"{name}: CPU of the engine to index it once", f"{shape.engine_us:,.0f} µs", engine])
+    work, of_config = found.config, "[report-config](../benchmarks/report-config.md)"
+    rows += [
+        [f"CPU of AWS Config's item, {work.batch} together", f"{work.item_us_together:,.0f} µs", of_config],
+        [f"the same, {work.many} together", f"{work.item_us_many:,.0f} µs", of_config],
+        ["of it the item itself", f"{work.item_us:,.0f} µs", "the difference"],
+        ["of it an invocation itself", f"{work.invocation_ms:,.2f} ms", "the difference"],
+        ["CPU of an item of a snapshot, none of them known", f"{work.new_us:,.0f} µs", of_config],
+        ["the same, 2 of 100 have changed", f"{work.known_us:,.0f} µs", of_config],
+    ]
     return table(["measured", "", "where"], rows)
 
 

@@ -21,6 +21,7 @@ ZONES = 3
 MEMORY_MB, BATCH, WINDOW_SECONDS = 1_769, 10, 5
 LOG_BYTES_OBJECT, LOG_BYTES_INVOCATION = 600, 1_800
 METRICS, ALARMS, DASHBOARDS, ENDPOINTS = 24, 19, 1, 4
+CONFIG_ITEMS = 100_000
 CONFIG_METRICS, CONFIG_ALARMS = 25, 6  # what AWS Config adds, where it is taken
 NODE, VOLUME_GIB = "r7g.large.search", 100
 
@@ -235,7 +236,8 @@ def extras(account: Account, measured: Measured, prices: Prices) -> list[Line]:
         Line("S3", "quarantine: PUT, were it 1 object in 1,000", prices["s3-put"].of(objects / 1_000)),
         Line("KMS", "a trail with SSE-KMS: Decrypt for each object", prices["kms-requests"].of(objects)),
         Line("KMS", "a key of our own", prices["kms-keys"].of(1)),
-        Line("AWS Config", "100,000 items recorded", prices["config-items"].of(100_000)),
+        Line("AWS Config", "100,000 items recorded", prices["config-items"].of(CONFIG_ITEMS)),
+        Line("AWS Config", "100,000 items taken: SNS, SQS, Lambda, logs", config_usd(account, measured, prices)),
         Line("AWS Config", "taken by this stack: its metrics, alarms and idle queue", _config_fixed(prices)),
         Line("EventBridge", "`WayIn=eventbridge` instead of SNS", prices["eventbridge-events"].of(objects)),
         Line("Secrets Manager", "`AuthMode=basic`: its secret", prices["secrets"].of(1)),
@@ -248,6 +250,23 @@ def extras(account: Account, measured: Measured, prices: Prices) -> list[Line]:
         # Two of three bulk requests go to a node in another zone, and both sides of the way are billed.
         Line("VPC", "bulk requests between zones", prices["between-zones"].of(sent * 2 * (ZONES - 1) / ZONES)),
     ]
+
+
+def config_usd(account: Account, measured: Measured, prices: Prices) -> float:
+    """What a month's CONFIG_ITEMS cost: each a message of its own, and once more in a history, where it is known."""
+    items, work = CONFIG_ITEMS, measured.config
+    together = min(BATCH, 1 + items / (HOURS * 3_600) * WINDOW_SECONDS / POLLERS)
+    invocations = items / together
+    seconds = (invocations * (account.waiting_ms + work.invocation_ms) + items * (work.item_us + work.known_us) / 1_000) / 1_000
+    logged = invocations * LOG_BYTES_INVOCATION / GB
+    return (
+        prices["sns-publishes"].of(items)
+        + prices["sqs-requests"].of(items + 2 * invocations)
+        + prices["lambda-arm64"].of(seconds * MEMORY_MB / 1_024)
+        + prices["lambda-requests"].of(invocations)
+        + prices["cloudwatch-logs"].of(logged)
+        + prices["cloudwatch-logs-kept"].of(logged)
+    )
 
 
 def _config_fixed(prices: Prices) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 FUNCTION_REPORT, ENGINE_REPORT = FOLDER / "report.md", FOLDER / "report-engine.md"
+CONFIG_REPORT = FOLDER / "report-config.md"
 
 
 class MeasurementError(Exception):
@@ -24,6 +25,29 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigWork:
+    """CPU of AWS Config's function: an item of its stream, alone in an invocation and where `batch` or `many` go together; and an
+    item of a history or snapshot, of which none is known yet (`new_us`), or most are (`known_us`)."""
+
+    item_us_together: float
+    batch: int
+    item_us_many: float
+    many: int
+    new_us: float
+    known_us: float
+
+    @property
+    def invocation_ms(self) -> float:
+        """CPU milliseconds of an invocation itself: what many share and few do not."""
+        return (self.item_us_together - self.item_us_many) / (1 / self.batch - 1 / self.many) / 1_000
+
+    @property
+    def item_us(self) -> float:
+        """CPU microseconds of an item itself."""
+        return self.item_us_many - self.invocation_ms * 1_000 / self.many
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """`event_us` is CPU for one event of a large object; `object_ms` for a small object with its `object_records` events."""
 
@@ -34,6 +58,7 @@ class Measured:
     sent_bytes: float
     full: Shape
     lean: Shape
+    config: ConfigWork
 
     @property
     def object_base_ms(self) -> float:
@@ -41,8 +66,10 @@ class Measured:
         return self.object_ms - self.object_records * self.event_us / 1_000
 
 
-def read(function_report: Path = FUNCTION_REPORT, engine_report: Path = ENGINE_REPORT) -> Measured:
-    """Read the figures of `make bench` and `make bench-engine`.
+def read(
+    function_report: Path = FUNCTION_REPORT, engine_report: Path = ENGINE_REPORT, config_report: Path = CONFIG_REPORT
+) -> Measured:
+    """Read the figures of `make bench`, `make bench-engine` and `make bench-config`.
 
     Raises MeasurementError where a report lacks one.
     """
@@ -57,6 +84,20 @@ def read(function_report: Path = FUNCTION_REPORT, engine_report: Path = ENGINE_R
         sent_bytes=function.cell(small, "ours", "MB sent") * 1e6 / (objects * records),
         full=_shape(engine, "ours"),
         lean=_shape(engine, "lean"),
+        config=_config(_Report(config_report, "make bench-config")),
+    )
+
+
+def _config(report: _Report) -> ConfigWork:
+    stream, batch, many = r"Stream: [\d,]+ messages of [\d,]+ characters, {} in an invocation", 10, 100
+    snapshot = r"Snapshot of [\d,]+ items, [\d,]+ MB inflated, {}"
+    return ConfigWork(
+        item_us_together=report.cell(stream.format(batch), "ours", "CPU µs/item"),
+        batch=batch,
+        item_us_many=report.cell(stream.format(many), "ours", "CPU µs/item"),
+        many=many,
+        new_us=report.cell(snapshot.format("none of them known"), "ours", "CPU µs/item"),
+        known_us=report.cell(snapshot.format("the next one"), "ours", "CPU µs/item"),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from audit_search.aws_config.objects import items_of, source_of
 from audit_search.errors import ObjectError
@@ -25,8 +25,10 @@ OBJECTS_A_SECOND: Final = 100
 
 EVENT_US: Final = 24.2
 OBJECT_MS: Final = 1.41
+ITEM_US: Final = 219.0
 STORED_BYTES: Final = 1_112
-"""CPU of an event and of an object itself, and bytes of one copy of an event in the indices, as measured."""
+"""CPU of an event, of an object itself and of an item of AWS Config's, and bytes of one copy of an event in the indices, as
+measured."""
 
 INVOCATION_OBJECTS: Final = 10
 WAITING_MS: Final = 150.0
@@ -55,7 +57,8 @@ class Functions:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a selection amounts to; `events` by what `sampled` objects hold, of which `unreadable` could not be read.
+    """What a selection amounts to; `events` and `items` (AWS Config's) by what `sampled` objects hold, of which `unreadable`
+    could not be read.
 
     `minutes` are those of some processes here, `stored` bytes those of one copy, `s3_usd` is for listings and GETs. `functions`
     is None for a folder.
@@ -66,6 +69,7 @@ class Estimate:
     sampled: int
     unreadable: int
     events: int
+    items: int
     minutes: float
     stored: int
     s3_usd: float
@@ -77,37 +81,51 @@ def estimate(objects: Sequence[Found], reader: ObjectReader, processes: int, lis
 
     `listings` are the requests that found them, None for a folder, which costs nothing and no function reads.
     """
-    step = max(1, len(objects) // SAMPLE)
-    sample = objects[::step][:SAMPLE]
-    sizes = events = unreadable = 0
+    trail, config = (_sampled([found for found in objects if found.config is kind], reader) for kind in (False, True))
+    records, sampled = trail.records + config.records, trail.sampled + config.sampled
+    seconds = max(records / EVENTS_A_SECOND, len(objects) / OBJECTS_A_SECOND) / processes
+    return Estimate(
+        objects=len(objects),
+        bytes=trail.bytes + config.bytes,
+        sampled=sampled,
+        unreadable=trail.unreadable + config.unreadable,
+        events=trail.records,
+        items=config.records,
+        minutes=seconds / 60,
+        stored=records * STORED_BYTES,
+        s3_usd=0.0 if listings is None else (len(objects) + sampled) * GET_USD + listings * LIST_USD,
+        functions=None if listings is None else by_functions(len(objects), trail.records, config.records),
+    )
+
+
+class _Sample(NamedTuple):
+    bytes: int
+    sampled: int
+    unreadable: int
+    records: int
+
+
+def _sampled(objects: Sequence[Found], reader: ObjectReader) -> _Sample:
+    """What objects of one kind hold, by the bytes of those that are read."""
+    sample = objects[:: max(1, len(objects) // SAMPLE)][:SAMPLE]
+    sizes = records = unreadable = 0
     for found in sample:
         try:
-            events += _count(reader, found)
+            records += _count(reader, found)
             sizes += found.ref.size or 0
         except DigestObjectError:
             sizes += found.ref.size or 0
         except ObjectError:
             unreadable += 1
     total = sum(found.ref.size or 0 for found in objects)
-    expected = round(events * total / sizes) if sizes else 0
-    seconds = max(expected / EVENTS_A_SECOND, len(objects) / OBJECTS_A_SECOND) / processes
-    return Estimate(
-        objects=len(objects),
-        bytes=total,
-        sampled=len(sample),
-        unreadable=unreadable,
-        events=expected,
-        minutes=seconds / 60,
-        stored=expected * STORED_BYTES,
-        s3_usd=0.0 if listings is None else (len(objects) + len(sample)) * GET_USD + listings * LIST_USD,
-        functions=None if listings is None else by_functions(len(objects), expected),
-    )
+    return _Sample(total, len(sample), unreadable, round(records * total / sizes) if sizes else 0)
 
 
-def by_functions(objects: int, events: int) -> Functions:
-    """What the functions would take for so much, and what it would cost."""
+def by_functions(objects: int, events: int, items: int) -> Functions:
+    """What the functions would take for so many objects, events and items, and what it would cost."""
     invocations = -(-objects // INVOCATION_OBJECTS)
-    seconds = (objects * OBJECT_MS + events * EVENT_US / 1_000 + invocations * WAITING_MS) / 1_000
+    work = objects * OBJECT_MS + (events * EVENT_US + items * ITEM_US) / 1_000
+    seconds = (work + invocations * WAITING_MS) / 1_000
     requests = objects + 2 * invocations  # a send for each, and one receive and one delete for those that go together
     return Functions(
         minutes=seconds / COPIES / 60,

@@ -241,6 +241,7 @@ def test_a_dry_run_estimates_and_writes_nothing(aws: Aws, tmp_path: Path) -> Non
     assert found["functions"]["lambda_usd"] > 0
     text = run("backfill", f"s3://{TRAIL}", "--dry-run", env=aws.environment).out
     assert "40 objects" in text
+    assert " events and 0 configuration items (by 20 objects that were read)." in text
     assert "By the functions of a stack: about " in text
     assert "Assumed:\n" in text
     assert "Nothing was written (--dry-run)." in text

@@ -18,7 +18,7 @@ from audit_search.validation.verification import THREADS
 from audit_search_cli import estimates
 from benchmarks import cost, cost_model, measured
 from benchmarks.cost_model import Account, Line
-from benchmarks.measured import Measured, MeasurementError, Shape
+from benchmarks.measured import ConfigWork, Measured, MeasurementError, Shape
 from benchmarks.prices import CHECK, PRICES
 from tests.support.building import ROOT, load_template
 
@@ -31,6 +31,7 @@ ROUND = Measured(
     sent_bytes=500.0,
     full=Shape(1_000.0, 900.0, 400.0),
     lean=Shape(500.0, 450.0, 200.0),
+    config=ConfigWork(item_us_together=500.0, batch=10, item_us_many=320.0, many=100, new_us=200.0, known_us=100.0),
 )
 """Figures that can be counted with by hand."""
 
@@ -52,7 +53,7 @@ def test_the_estimate_of_a_backfill_counts_with_the_same_figures() -> None:
     """The command has no benchmarks beside it: its copies of what was measured, of prices and of the template are these."""
     found = measured.read()
     assert (round(found.event_us, 1), round(found.object_base_ms, 2)) == (estimates.EVENT_US, estimates.OBJECT_MS)
-    assert found.full.stored_bytes == estimates.STORED_BYTES
+    assert (found.full.stored_bytes, round(found.config.new_us, 1)) == (estimates.STORED_BYTES, estimates.ITEM_US)
     assert (estimates.MEMORY_MB, estimates.INVOCATION_OBJECTS) == (cost_model.MEMORY_MB, cost_model.BATCH)
     assert Account(1).waiting_ms == estimates.WAITING_MS
     assert load_template()["Parameters"]["MaximumConcurrency"]["Default"] == estimates.COPIES
@@ -64,12 +65,14 @@ def test_the_estimate_of_a_backfill_counts_with_the_same_figures() -> None:
         "sqs-requests": estimates.SQS_USD,
     }
     assert prices == pytest.approx({name: PRICES[name].of(1) for name in prices})
-    whole = estimates.by_functions(1_000_000, 30_000_000)
+    whole = estimates.by_functions(1_000_000, 30_000_000, 0)
     seconds = 100 * cost_model.invocation_ms(Account(30e6), found, cost_model.BATCH)
     assert whole.minutes == pytest.approx(seconds / 4 / 60, rel=0.01)
     duration = PRICES["lambda-arm64"].of(seconds * cost_model.MEMORY_MB / 1_024)
     assert whole.lambda_usd == pytest.approx(duration + 100_000 * 0.20 / 1e6, rel=0.01)
     assert whole.sqs_usd == pytest.approx(1.2 * 0.40)
+    items = estimates.by_functions(10, 0, 1_000_000).minutes - estimates.by_functions(10, 0, 0).minutes
+    assert items == pytest.approx(estimates.ITEM_US / 4 / 60)
 
 
 def test_the_measured_figures_are_the_reports() -> None:
@@ -82,6 +85,17 @@ def test_the_measured_figures_are_the_reports() -> None:
     for name, shape in (("ours", found.full), ("lean", found.lean)):
         assert re.search(rf"^\| {name} \|.*\| {shape.stored_bytes:,.0f} \| {shape.engine_us:.0f} \(", engine, re.MULTILINE)
         assert re.search(rf"^\| {name} \|.*\| {shape.stored_bytes_real:,.0f} \| \d+ \(", engine, re.MULTILINE)
+
+
+def test_the_figures_of_aws_config_are_its_reports() -> None:
+    """Two batches tell what an invocation costs and what an item does."""
+    found = measured.read().config
+    report = measured.CONFIG_REPORT.read_text("utf-8")
+    for value in (found.item_us_together, found.item_us_many, found.new_us, found.known_us):
+        assert f"| ours | {value:,.1f} (" in report
+    for batch, value in ((found.batch, found.item_us_together), (found.many, found.item_us_many)):
+        assert found.item_us + found.invocation_ms * 1_000 / batch == pytest.approx(value)
+    assert min(found.item_us, found.invocation_ms) > 0
 
 
 def test_a_report_without_a_figure_is_refused_with_the_way_to_a_new_one(tmp_path: Path) -> None:
@@ -207,6 +221,14 @@ def test_what_only_some_pay_counted_by_hand() -> None:
     assert usd(lines, "AWS Config", "100,000 items") == pytest.approx(300)
     idle = 5 * 730 * 3_600 / 20 / 1e6 * 0.40
     assert usd(lines, "AWS Config", "taken by this stack") == pytest.approx(25 * 0.30 + 6 * 0.10 + idle)
+    taken = usd(lines, "AWS Config", "100,000 items taken")
+    together = 1 + 100_000 / (730 * 3_600)
+    invocations = 100_000 / together
+    assert (ROUND.config.invocation_ms, ROUND.config.item_us) == pytest.approx((2.0, 300.0))
+    seconds = invocations * 0.152 + 100_000 * 0.0004
+    logs = invocations * 1_800 / 1e9 * 0.53
+    requests = 100_000 * 0.5 + (100_000 + 2 * invocations) * 0.4 + invocations * 0.2
+    assert taken == pytest.approx(seconds * 1_769 / 1_024 * 0.0000133334 + requests / 1e6 + logs)
     assert usd(lines, "VPC", "`CreateVpcEndpoints`") == pytest.approx(4 * 3 * 730 * 0.01)
     assert usd(lines, "VPC", "or three NAT") == pytest.approx(3 * 730 * 0.045 + 16 * 0.045)
     assert usd(lines, "VPC", "bulk requests") == pytest.approx(50 * 2 / 3 * 2 * 0.01)
@@ -280,6 +302,8 @@ def test_logs_and_metrics_are_no_more_than_is_counted(capsys: pytest.CaptureFixt
 def test_what_the_page_says_in_words_holds() -> None:
     """Shares and thresholds of the text, which no table repeats."""
     found = measured.read()
+    taken = cost_model.config_usd(Account(1e6), found, PRICES)
+    assert 400 < PRICES["config-items"].of(cost_model.CONFIG_ITEMS) / taken < 600, "taking an item costs a five-hundredth"
     saved = [
         1 - found.lean.stored_bytes / found.full.stored_bytes,
         1 - found.lean.stored_bytes_real / found.full.stored_bytes_real,

@@ -33,10 +33,11 @@ _NAMES = {
 }
 _SHOWN = 20
 _ASSUMED = (
-    f"the engine keeps up; {estimates.STORED_BYTES:,} B an event in an index",
-    f"here {estimates.EVENTS_A_SECOND:,} events or {estimates.OBJECTS_A_SECOND} objects a second and process",
-    f"a function takes {estimates.EVENT_US} µs of CPU for an event and {estimates.OBJECT_MS} ms for an object, as measured",
-    f"it waits {estimates.WAITING_MS:.0f} ms for {estimates.INVOCATION_OBJECTS} objects",
+    f"the engine keeps up; {estimates.STORED_BYTES:,} B an event or item in an index",
+    f"here {estimates.EVENTS_A_SECOND:,} events and items or {estimates.OBJECTS_A_SECOND} objects a second and process",
+    f"a function takes {estimates.EVENT_US} µs of CPU for an event, {estimates.ITEM_US} µs for an item, as measured",
+    f"and {estimates.OBJECT_MS} ms for an object",
+    f"{estimates.INVOCATION_OBJECTS} objects wait {estimates.WAITING_MS:.0f} ms together",
     "prices of us-east-1, see docs/cost.md",
 )
 
@@ -174,6 +175,7 @@ def _estimated(made: Estimate, selection: Selection) -> dict[str, Any]:
         "objects": made.objects,
         "bytes": made.bytes,
         "events": made.events,
+        "items": made.items,
         "sampled_objects": made.sampled,
         "unreadable_in_sample": made.unreadable,
         "minutes": round(made.minutes, 2),
@@ -195,7 +197,8 @@ def _print_estimate(output: Output, made: Estimate, selection: Selection, proces
         return FINE
     output.line(f"{counted(made.objects, 'object')}, {human_bytes(made.bytes)}, delivered {selection.within}.")
     _print_left_out(output, selection)
-    output.line(f"About {counted(made.events, 'event')} (by {counted(made.sampled - made.unreadable, 'object')} that were read).")
+    records = f"{counted(made.events, 'event')} and {counted(made.items, 'configuration item')}"
+    output.line(f"About {records} (by {counted(made.sampled - made.unreadable, 'object')} that were read).")
     if made.unreadable:
         output.line(f"{made.unreadable} of the {made.sampled} objects of the sample could not be read.", "yellow")
     output.line(f"{human_bytes(made.stored)} more in each copy of the indices, {made.s3_usd:.4f} USD for S3's requests.")
