@@ -56,12 +56,30 @@ What is known and needs no alert goes into `suppressions`, with `who` decided it
 """
 
 
+_MONITORS = """\
+## Monitors
+
+The set-up puts the monitors in place, with the notification channel `<prefix>cloudtrail-alerts` to the SNS topic that
+`ALERT_TOPIC_ARN` names; without a topic their alerts are seen in Dashboards (Alerting) alone. Each is named
+`Audit Search: <prefix>cloudtrail <rule>`. A caller (or an address) that reaches the threshold begins an alert, of which one
+message is sent; the alert lasts while later runs still find as much, and the next burst is a new one. What counts is when
+records were indexed: two to four minutes later the message is there. Replays, and events older than a day, do not count.
+
+The message is JSON: `id` (the same if it is sent again), `rule`, `title`, `severity`, `tier`, `who`, `total` (all records of
+the rule in the window), `what` was counted, `when`, what it `means`, what to `do`, the `monitor`, and as `search` what finds
+the records in Discover. Where more than fifty callers reach a threshold at once there is one message, with `all` of them.
+
+A monitor that somebody edits is put back by the next set-up, which keeps the edited one in its backups. To change one for
+good, change the rule; to silence it, set its tier to `off` or write a suppression.
+"""
+
+
 def text(rules: Iterable[Source]) -> str:
     """The whole document."""
     order = ("page", "ticket", "digest", "off")
     rows = [_row(rule) for rule in sorted(rules, key=lambda rule: (order.index(rule.tier), rule.name))]
     head = "| Rule | Severity | Tier | Counts | Second path | References | What it means | What to do |\n" + "|---" * 8 + "|"
-    return "\n".join([_INTRODUCTION, head, *rows, "", _ADDING])
+    return "\n".join([_INTRODUCTION, head, *rows, "", _MONITORS, _ADDING])
 
 
 def _row(rule: Source) -> str:

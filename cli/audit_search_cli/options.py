@@ -129,6 +129,8 @@ VARIABLES = {
     "verifier_role_arns": "VERIFIER_ROLE_ARNS",
     "admin_role_arns": "ADMIN_ROLE_ARNS",
     "analyst_role_arns": "ANALYST_ROLE_ARNS",
+    "alert_topic_arn": "ALERT_TOPIC_ARN",
+    "alert_role_arn": "ALERT_ROLE_ARN",
     "no_dashboards": "DASHBOARDS",
     "dashboards_url": "DASHBOARDS_URL",
 }
@@ -230,6 +232,8 @@ _SETTINGS_OPTIONS = [
     _option(_SETTINGS, "--verifier-role-arns", "IAM roles that look whether each event is there.", metavar="ARNS"),
     _option(_SETTINGS, "--admin-role-arns", "IAM roles of administrators, separated by commas.", metavar="ARNS"),
     _option(_SETTINGS, "--analyst-role-arns", "IAM roles of people who search, separated by commas.", metavar="ARNS"),
+    _option(_SETTINGS, "--alert-topic-arn", "SNS topic that monitors tell of bursts.", metavar="ARN"),
+    _option(_SETTINGS, "--alert-role-arn", "IAM role as which an Amazon domain publishes to that topic.", metavar="ARN"),
     _option(
         _SETTINGS, "--dashboards-url", "OpenSearch Dashboards, where it is not under /_dashboards of the endpoint.", metavar="URL"
     ),

@@ -6,6 +6,7 @@ to events and to runs.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,15 +16,18 @@ from typing import Any
 import pytest
 
 from audit_search.alerts import monitors
+from audit_search.domain import alerting
 from audit_search_cli import alert_rules
 from audit_search_cli.alert_sources import Source, sources
 from tests.engine.test_function_on_node import engine
 from tests.integration.test_function import Make, make
+from tests.support.alerting_endpoints import as_printed
 from tests.support.aws import Aws, Stored, failures, s3_event, sqs_event
 from tests.support.building import ROOT
 from tests.support.engines import TestEngine
 from tests.support.function import Function
 from tests.support.monitor_runs import MINUTE, Schedule, Sent
+from tests.support.opensearch_node import OpenSearchNode
 
 __all__ = ["engine", "make"]
 
@@ -229,3 +233,28 @@ def test_names_that_would_break_a_message_do_not(account: Account) -> None:
     (sent,) = account.sent(BURST)
     assert sent.message["who"].endswith(f"/{name}")
     assert sent.message["rule"] == BURST
+
+
+@pytest.mark.parametrize("rule", COUNTED)
+def test_queries_are_printed_as_the_stand_in_of_the_plugin_does(account: Account, node: OpenSearchNode, rule: str) -> None:
+    """What the engine makes of a query when it reads it: to the set-up it is the same query, and the stand-in prints the same."""
+    account.index(account.records(rule, 2), 0)
+    account.index(account.records(rule, 2), 10)  # inside and outside of the window: else the engine prints a simpler one
+    account.index(account.records(rule, 2, eventTime=["2026-10-20T08:00:00Z"]), 10)
+    (index, *_) = sorted(account.engine.indices(), reverse=True)
+    account.engine.put(f"/{index}/_settings", {"index.search.slowlog.threshold.query.info": "0ms"})
+    body = account.schedule(rule).monitor
+    (search,) = (one["search"] for one in body["inputs"])
+    ends = str(int((START + timedelta(minutes=5)).timestamp() * 1_000))
+    asked = json.loads(json.dumps(search["query"]).replace("{{period_start}}", ends).replace("{{period_end}}", ends))
+    asked["query"]["bool"]["filter"].pop(1)  # all events of a month are younger than a day, or none: printed simpler as well
+    account.engine._answer("POST", f"/{index}/_search", asked)
+    lines = [
+        line
+        for path in (node.folder / "logs").glob("*_index_search_slowlog.log")
+        for line in path.read_text("utf-8").splitlines()
+        if f"[{index}]" in line
+    ]
+    printed = json.loads(lines[-1].partition("source[")[2].rpartition("], id[")[0])
+    assert printed == as_printed(asked)
+    assert alerting._plain(printed) == alerting._plain(asked) == asked

@@ -81,8 +81,8 @@ class EngineFront:
 
     @property
     def writes(self) -> list[Asked]:
-        """The requests that changed something: no GET, and no question to Dashboards for several objects."""
-        return [one for one in self.asked if one.method != "GET" and not one.path.endswith("/_bulk_get")]
+        """The requests that changed something: no GET, no search, and no question to Dashboards for several objects."""
+        return [one for one in self.asked if one.method != "GET" and not one.path.endswith(("/_bulk_get", "/_search"))]
 
     def answer(self, asked: Asked, target: str) -> tuple[int, bytes]:
         """Status and body; `target` is the path with its query."""

@@ -17,6 +17,7 @@ from botocore.exceptions import NoCredentialsError
 from osmem_server import OsmemServer
 
 from audit_search import index_template
+from audit_search.domain import alerting
 from audit_search.domain.dashboards import changes
 from audit_search.domain.settings import DomainSettings
 from audit_search.domain.setup import Plan, apply
@@ -25,6 +26,7 @@ from audit_search_cli.checks import cluster, dashboards, deployed, freshness, in
 from audit_search_cli.checks.findings import Check, Finding, Patient
 from audit_search_cli.connection import Engine, authentication, target
 from audit_search_cli.stack import Resource, read
+from tests.support.alerting_endpoints import AlertingEndpoints
 from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.building import free_port
 from tests.support.cli import Asked as Request
@@ -292,6 +294,24 @@ def test_what_a_set_up_would_change_is_what_is_wrong(ward: Ward) -> None:
     ward.engine.call("DELETE", f"/_index_template/{ward.engine.alias}")
     severity, text = found(preparation.preparation, ward.patient())[0]
     assert (severity, "is missing" in text) == ("error", True)
+
+
+def test_monitors_that_are_missing_or_edited_are_found(ward: Ward) -> None:
+    """A burst would be told to nobody: what is missing is an error, what is switched off a warning, no topic a note."""
+    plugins = AlertingEndpoints()
+    ward.front.rules.append(plugins)
+    findings = found(preparation.preparation, ward.patient())
+    errors = [text for severity, text in findings if severity == "error"]
+    assert any(text.startswith(f"monitor {ward.engine.alias}-sign-in-failures is missing.") for text in errors)
+    patient = ward.patient()
+    api = patient.engine
+    apply(api, Plan(tuple(alerting.changes(api, patient.settings))), lambda *_: "")
+    findings = found(preparation.preparation, ward.patient())
+    assert not [text for severity, text in findings if severity == "error"]
+    assert any("no topic is named (ALERT_TOPIC_ARN)" in text for severity, text in findings if severity == "note")
+    plugins.named("sign-in-failures")["enabled"] = False
+    findings = found(preparation.preparation, ward.patient())
+    assert any(text.startswith(f"monitor {ward.engine.alias}-sign-in-failures differs (enabled).") for severity, text in findings)
 
 
 def test_a_template_of_somebody_else_stands_in_the_way(ward: Ward) -> None:

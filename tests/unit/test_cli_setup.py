@@ -13,6 +13,7 @@ import pytest
 from osmem_server import OsmemServer
 
 from audit_search_cli.options import Invocation
+from tests.support.alerting_endpoints import AlertingEndpoints, NotificationEndpoints
 from tests.support.aws import ENVIRONMENT, Aws
 from tests.support.building import free_port
 from tests.support.cli import Run, ScriptedEngine, run
@@ -227,3 +228,30 @@ def test_who_wants_no_dashboards_says_so(front: EngineFront, folder: Path) -> No
     again = run("setup", "--endpoint", front.endpoint, "--auth", "none", "--prefix", "t-", env={"DASHBOARDS": "false"})
     assert "Everything is as it should be" in again.out
     assert not [asked for asked in front.asked if asked.path.startswith("/_dashboards")]
+
+
+def test_the_monitors_are_made_and_edits_are_kept_in_a_file(front: EngineFront, folder: Path) -> None:
+    """With a topic there is a channel too; the table names each, and what was edited is in the folder of this moment."""
+    plugins = AlertingEndpoints()
+    front.rules += [plugins, NotificationEndpoints()]
+    topic = ("--alert-topic-arn", "arn:aws:sns:eu-central-1:123456789012:alerts")
+    shown = setup(front, *topic)
+    text = " ".join(shown.out.split())
+    assert shown.code == 0, shown
+    assert "notification channel t-cloudtrail-alerts create" in text
+    assert "monitor t-cloudtrail-sign-in-failures create" in text
+    plugins.named("sign-in-failures")["enabled"] = False
+    edited = setup(front, *topic)
+    assert "What differs in monitor t-cloudtrail-sign-in-failures: enabled" in " ".join(edited.out.split())
+    (kept,) = folder.rglob("*sign-in-failures*.json")
+    assert json.loads(kept.read_text("utf-8"))["enabled"] is False
+    assert plugins.named("sign-in-failures")["enabled"] is True
+
+
+def test_without_the_plugin_the_table_says_what_is_left_out(front: EngineFront, folder: Path) -> None:
+    """Bursts are told to nobody, and that is no error."""
+    shown = setup(front)
+    assert shown.code == 0
+    assert "monitor t-cloudtrail-* leave out bursts (rules with a threshold) are told to nobody here" in " ".join(
+        shown.out.split()
+    )

@@ -282,6 +282,7 @@ def test_a_collection_is_not_asked_for_what_it_does_not_have(front: EngineFront)
     outcome = prepare(api(front), collection, lambda *_: "", time.now + 300, clock=time.clock, sleep=time.sleep)
     assert [(change.kind, change.action) for change in outcome.changes] == [
         ("index template", "create"),
+        ("monitor", "leave out"),
         ("saved objects", "leave out"),
     ]
     assert {asked.path.split("/")[1] for asked in front.asked} <= {"_index_template", "cloudtrail-2*"}
@@ -295,6 +296,7 @@ def test_a_collection_does_not_take_aws_config(front: EngineFront) -> None:
     assert [(change.name, change.action) for change in outcome.changes] == [
         ("cloudtrail", "create"),
         ("config-*", "leave out"),
+        ("cloudtrail-*", "leave out"),
         ("audit-search", "leave out"),
     ]
     assert "AWS Config needs a domain" in outcome.changes[1].reason

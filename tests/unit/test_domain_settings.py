@@ -48,6 +48,8 @@ def test_one_variable_is_enough() -> None:
         analyst_role_arns=(),
         domain_admin_role_arn="",
         dashboards=True,
+        alert_topic_arn="",
+        alert_role_arn="",
         backup_bucket="",
         backup_prefix="backups/",
     )
@@ -75,6 +77,8 @@ def test_every_variable_is_read() -> None:
         ANALYST_ROLE_ARNS=f"security team,{ROLE}analyst,{ROLE}analyst",
         DOMAIN_ADMIN_ROLE_ARN=f"{ROLE}path/admin",
         DASHBOARDS="false",
+        ALERT_TOPIC_ARN="arn:aws:sns:eu-central-1:123456789012:alerts",
+        ALERT_ROLE_ARN=f"{ROLE}channel",
         BACKUP_BUCKET="backup-bucket",
         BACKUP_PREFIX="kept/",
     )
@@ -88,6 +92,8 @@ def test_every_variable_is_read() -> None:
     assert settings.admin_role_arns == (SSO, "arn:aws:iam::123456789012:user/maria")
     assert settings.analyst_role_arns == ("security team", f"{ROLE}analyst")
     assert settings.domain_admin_role_arn == f"{ROLE}path/admin"
+    assert settings.alert_topic_arn == "arn:aws:sns:eu-central-1:123456789012:alerts"
+    assert settings.alert_role_arn == f"{ROLE}channel"
     assert (settings.dashboards, settings.backup_bucket, settings.backup_prefix) == (False, "backup-bucket", "kept/")
 
 
@@ -121,6 +127,9 @@ def test_replicas_fit_or_are_a_number(text: str, replicas: int | None) -> None:
         ("ANALYST_ROLE_ARNS", "*", "without colons and stars"),
         ("ADMIN_ROLE_ARNS", f"{ROLE}admin,arn:aws:iam::12:role/x", "arn:aws:iam::12:role/x must be the ARN"),
         ("DOMAIN_ADMIN_ROLE_ARN", "admin", "it must be the ARN of an IAM role"),
+        ("ALERT_TOPIC_ARN", "alerts", "it must be the ARN of an SNS topic"),
+        ("ALERT_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:alerts.fifo", "it must be the ARN of an SNS topic"),
+        ("ALERT_ROLE_ARN", "arn:aws:iam::123456789012:user/x", "it must be the ARN of an IAM role"),
         ("BACKUP_BUCKET", "s3://backups", "it cannot be the name of an S3 bucket"),
         ("BACKUP_PREFIX", "/backups", "it must end with a slash and not begin with one"),
         ("OPENSEARCH_ENDPOINT", "search", "it must be a URL"),

@@ -13,6 +13,7 @@ import pytest
 from osmem_server import OsmemServer
 
 from functions.setup import app
+from tests.support.alerting_endpoints import AlertingEndpoints, NotificationEndpoints
 from tests.support.aws import QUARANTINE, Aws, Context
 from tests.support.dashboards_server import DashboardsServer
 from tests.support.engine_front import Asked, EngineFront, Verdict
@@ -191,6 +192,21 @@ def test_dashboards_that_are_refused_do_not_fail_the_stack(stack: CloudFormation
     assert answer["Status"] == "SUCCESS"
     assert "audit-search dashboards export --file audit-search.ndjson" in answer["Data"]["Dashboards"]
     assert "saved objects audit-search: " in answer["Data"]["LeftOut"]
+
+
+def test_channel_and_monitors_are_made_with_the_topic_of_the_stack(stack: CloudFormation, aws: Aws) -> None:
+    """A second run changes nothing; what somebody edited is a backup in the bucket."""
+    alerting, notifications = AlertingEndpoints(), NotificationEndpoints()
+    stack.engine.rules += [alerting, notifications]
+    stack.properties |= {"ALERT_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:alerts", "ALERT_ROLE_ARN": ROLE}
+    made = int(stack.call()["Data"]["Created"])
+    assert notifications.channels["cloudtrail-alerts"]["sns"]["role_arn"] == ROLE
+    assert made == 2 + len(alerting.monitors) > 8
+    assert stack.call("Update")["Data"]["Updated"] == "0"
+    alerting.named("sign-in-failures")["enabled"] = False
+    assert stack.call("Update")["Data"]["Updated"] == "1"
+    (stored,) = aws.s3.list_objects_v2(Bucket=QUARANTINE)["Contents"]
+    assert stored["Key"].endswith("/monitor/cloudtrail-sign-in-failures.json")
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------

@@ -102,6 +102,8 @@ def _refused(status: int, text: str) -> str:
             else "IAM and the domain's access policy"
         )
         denied = " An explicit Deny stands in the way." if "explicit deny" in text else ""
+        if action == "iam:PassRole":
+            return f"Amazon refuses {who}: {text}. Allow iam:PassRole on that role for {_role_of(who)}."
         signed = " The request was not signed: set OPENSEARCH_AUTH=aws." if who == "anonymous" else ""
         return (
             f"Amazon refuses {who} before the engine is asked: {action} is not allowed by {layer}.{denied}{signed} Allow "

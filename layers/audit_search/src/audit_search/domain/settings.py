@@ -11,6 +11,7 @@ from audit_search.settings import Reader, bucket_problem, folder_problem
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}")
 _CALLER = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=.@/-]{1,512}")
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}")
 _NAME = re.compile(r"[^\s:*][^:*]{0,255}")
 _INTERVAL = re.compile(r"[1-9]\d{0,3}(s|m)")
 FIT = "fit"
@@ -22,7 +23,8 @@ class DomainSettings:
 
     With `config` it also holds AWS Config's documents, with `dashboards` the saved objects of OpenSearch Dashboards. `replicas`
     is None where they follow the number of data nodes. Callers are ARNs of IAM roles (or users), or names of
-    backend roles, such as the groups of a SAML directory.
+    backend roles, such as the groups of a SAML directory. Alerts of monitors go to the SNS topic `alert_topic_arn`, which an
+    Amazon domain publishes to as `alert_role_arn`.
     """
 
     endpoint: str
@@ -46,6 +48,8 @@ class DomainSettings:
     analyst_role_arns: tuple[str, ...]
     domain_admin_role_arn: str
     dashboards: bool
+    alert_topic_arn: str
+    alert_role_arn: str
     backup_bucket: str
     backup_prefix: str
 
@@ -72,6 +76,8 @@ class DomainSettings:
             analyst_role_arns=_callers(read, "ANALYST_ROLE_ARNS"),
             domain_admin_role_arn=read.checked("DOMAIN_ADMIN_ROLE_ARN", _role),
             dashboards=read.choice("DASHBOARDS", ("true", "false")) == "true",
+            alert_topic_arn=read.checked("ALERT_TOPIC_ARN", _topic),
+            alert_role_arn=read.checked("ALERT_ROLE_ARN", _role),
             backup_bucket=read.checked("BACKUP_BUCKET", bucket_problem),
             backup_prefix=read.checked("BACKUP_PREFIX", folder_problem, default="backups/"),
         )
@@ -115,6 +121,14 @@ def _wrong_callers(value: str) -> str:
 def _role(value: str) -> str:
     return (
         "" if _ROLE.fullmatch(value) else "it must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/domain-admin"
+    )
+
+
+def _topic(value: str) -> str:
+    return (
+        ""
+        if _TOPIC.fullmatch(value)
+        else "it must be the ARN of an SNS topic, such as arn:aws:sns:eu-central-1:123456789012:alerts"
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from audit_search.domain import access, dashboards, indices, lifecycle
+from audit_search.domain import access, alerting, dashboards, indices, lifecycle
 from audit_search.domain.api import REFUSED_SECONDS, Api, wait_until_ready
 from audit_search.domain.changes import Action, Change, Request, read
 from audit_search.domain.refusals import explain, passes, said, settles
@@ -87,7 +87,8 @@ def plan(api: Api, settings: DomainSettings) -> Plan:
 
 def _changes(api: Api, settings: DomainSettings) -> list[Change]:
     if settings.service == "aoss":  # a collection has no nodes, roles or policies of its own, and does not say what it is
-        return [*indices.changes(api, settings, indices.Cluster()), *dashboards.changes(api, settings)]
+        mine = indices.changes(api, settings, indices.Cluster())
+        return [*mine, *alerting.changes(api, settings), *dashboards.changes(api, settings)]
     about = read(api, "/") or {}
     if not isinstance(about.get("version"), Mapping):
         raise DomainSetupError(explain("GET", "/", 200, about))
@@ -96,6 +97,7 @@ def _changes(api: Api, settings: DomainSettings) -> list[Change]:
         *indices.changes(api, settings, cluster),
         *lifecycle.changes(api, settings),
         *access.changes(api, settings),
+        *alerting.changes(api, settings),
         *dashboards.changes(api, settings),
     ]
 
