@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,17 @@ def events_of(engine: TestEngine) -> Events:
 
 def records(folder: Path) -> dict[str, dict[str, Any]]:
     """Each record of the objects below a folder by its document's id, read without any code of the search: the first of an id."""
-    found: dict[str, dict[str, Any]] = {}
+    return {identity: found[0] for identity, found in all_records(folder).items()}
+
+
+def all_records(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The same, with every record of an id."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.rglob("*.json.gz")):
         for text in _texts(path):
             record = load_whole(text)
             if isinstance(record, dict):
-                found.setdefault(_identity(record, text), record)
+                found.setdefault(_identity(record, text), []).append(record)
     return found
 
 
@@ -87,7 +92,7 @@ def _identity(record: dict[str, Any], text: bytes) -> str:
     return f"sha256-{hashlib.sha256(text).hexdigest()}"
 
 
-def when(record: dict[str, Any]) -> datetime | None:
+def when(record: Mapping[str, Any]) -> datetime | None:
     """A record's time, where it has one that is one."""
     found = parse_time(str(record.get("eventTime") or ""))
     return found.astimezone(UTC) if found and 2013 <= found.year <= 2026 else None

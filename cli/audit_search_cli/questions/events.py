@@ -27,6 +27,7 @@ from audit_search_cli.questions.fields import Query, all_of, none_of
 from audit_search_cli.questions.resources import Resource, named_by
 
 _PAGE = 500
+_NO_TIME = datetime.min.replace(tzinfo=UTC)  # of a document that the functions did not make: theirs always have one
 _KEPT = ["raw", "ct", "eventTime", "eventID"]
 """What is fetched of a document: the record is read from its own text, which has everything."""
 
@@ -245,7 +246,7 @@ def instant(aggregation: Mapping[str, Any]) -> datetime | None:
 
 def _event(hit: Mapping[str, Any]) -> Event:
     source = hit.get("_source") or {}
-    when = parse_time(str(source.get("eventTime") or "")) or datetime.fromtimestamp(int(hit["sort"][0]) / 1_000, UTC)
+    when = parse_time(str(source.get("eventTime") or "")) or _NO_TIME
     return Event(
         str(hit["_id"]), str(hit["_index"]), int(hit["sort"][0]), when, str(source.get("raw") or ""), source.get("ct") or {}
     )
