@@ -84,9 +84,21 @@ def allowed_buckets(invocation: Invocation, given: str = "") -> list[str]:
     Raises what botocore raises where these may not be read.
     """
     text = given or invocation.environ.get(BUCKETS, "")
-    if not text.strip() and invocation.stack:
-        functions = [invocation.stack.physical(name) for name in (FUNCTION, CONFIG_FUNCTION)]
-        text = ",".join(_variable(invocation, name, BUCKETS) for name in functions if name)
+    if text.strip() or not invocation.stack:
+        return _names(text)
+    return [name for function in (FUNCTION, CONFIG_FUNCTION) for name in buckets_of(invocation, function)]
+
+
+def buckets_of(invocation: Invocation, function: str) -> list[str]:
+    """The buckets that a function of the stack may read, by its logical id; none where there is no such function.
+
+    Raises what botocore raises where it may not be looked at.
+    """
+    name = invocation.stack.physical(function) if invocation.stack else ""
+    return _names(_variable(invocation, name, BUCKETS)) if name else []
+
+
+def _names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
 
 

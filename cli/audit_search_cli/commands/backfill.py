@@ -14,7 +14,8 @@ import click
 from audit_search.objects import ObjectReader
 from audit_search.settings import GIB
 from audit_search_cli import estimates, history, history_state, pipelines
-from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED
+from audit_search_cli.commands import sending
+from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED, Problem
 from audit_search_cli.estimates import Estimate
 from audit_search_cli.history import Backfill
 from audit_search_cli.history_sources import Found, Selection, Source, find, source
@@ -63,6 +64,7 @@ class _Asked:
     regions: frozenset[str]
     of: str
     dry_run: bool
+    to_queue: bool
     processes: int
     bucket: str
     quarantine_bucket: str
@@ -78,6 +80,7 @@ class _Asked:
         'audit-search backfill s3://my-trail-bucket --since "90 days ago" --dry-run',
         "audit-search backfill s3://my-trail-bucket/AWSLogs/ --since 2026-08-01 --until 2026-09-01 --stack audit-search",
         "audit-search backfill s3://my-trail-bucket --accounts 111122223333 --regions us-east-1 --stack audit-search",
+        "audit-search backfill s3://my-trail-bucket --since 2026-08-01 --stack audit-search --to-queue",
         "audit-search backfill ./old-logs --endpoint http://127.0.0.1:9200 --auth none --processes 2",
     ),
 )
@@ -88,6 +91,7 @@ class _Asked:
 @click.option("--regions", default="", callback=names_of, metavar="NAMES", help="Only these regions, separated by commas.")
 @click.option("--of", type=click.Choice(["all", "cloudtrail", "config"]), default="all", show_default=True, help="Whose objects.")
 @click.option("--dry-run", is_flag=True, help="Estimate objects, bytes, events, minutes and cost, and write nothing.")
+@click.option("--to-queue", is_flag=True, help=sending.HELP)
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="So many work side by side.")
 @click.option("--bucket", default="", metavar="NAME", help="For a folder: the bucket that it is a copy of; documents name it.")
 @click.option(
@@ -115,20 +119,43 @@ def backfill(invocation: Invocation, /, **given: Any) -> int:
     The range is that of the delivery: events are up to some 15 minutes older, AWS Config's histories up to a day. In a folder,
     keys are the paths below it. Exclusion rules are those of --rules, else of EXCLUSION_RULES, else of the stack's function.
     Retention (RETENTION_DAYS, CONFIG_RETENTION_DAYS) is the stack's too: what is older is filtered.
+
+    With --to-queue nothing is read here: the stack's queues get messages that name the objects, and its functions index them, as
+    many at a time as the stack allows (MaximumConcurrency).
     """
     asked = _Asked(**given)
     now = datetime.now(UTC)
     place = source(asked.what, asked.bucket)
+    if asked.to_queue:
+        _check_queue(place, asked)
     selection = Selection(between(asked.since, asked.until, now), asked.accounts, asked.regions, asked.of)
-    job = None if asked.dry_run else _job(invocation, place, asked)
+    job = None if asked.dry_run or asked.to_queue else _job(invocation, place, asked)
     with progress(f"listing {place}"):
         objects = list(find(place, selection, lambda: invocation.client("s3"), now))
+    if asked.to_queue and not asked.dry_run:
+        return _send(invocation, objects, selection, place, asked)
     if job is None:
         with progress("reading some objects"):
             listings = None if place.folder else selection.listings
             made = estimates.estimate(objects, reader_of(invocation, place), asked.processes, listings)
         return _print_estimate(invocation.output, made, selection, asked.processes)
     return _run(invocation, job, objects, selection, place, asked)
+
+
+def _check_queue(place: Source, asked: _Asked) -> None:
+    """Refuse what --to-queue has no use for. Raises Problem."""
+    if place.folder:
+        raise Problem("--to-queue is for a bucket", "The functions cannot read this folder: leave --to-queue away.")
+    if asked.processes != 1 or asked.rules or asked.quarantine_bucket:
+        raise Problem("--processes, --rules and --quarantine-bucket say how objects are indexed here", "Leave --to-queue away.")
+
+
+def _send(invocation: Invocation, objects: Sequence[Found], selection: Selection, place: Source, asked: _Asked) -> int:
+    """Let the functions index the objects; the exit code."""
+    with Interrupts() as interrupts:
+        result, path = sending.send(invocation, objects, str(place), interrupts, asked.state, restart=asked.restart)
+    sending.print_backfill(invocation, result, selection.left_out, path)
+    return INTERRUPTED if result.interrupted else FINDINGS if result.failed else FINE
 
 
 def _run(invocation: Invocation, job: Job, objects: Sequence[Found], selection: Selection, place: Source, asked: _Asked) -> int:

@@ -21,9 +21,11 @@ from audit_search.validation.reports import Report
 from audit_search.validation.verification import Verification
 from audit_search.validation.whereabouts import QuarantineReader, Whereabouts
 from audit_search_cli import exports, history, kept, pipelines, proof
+from audit_search_cli.commands import sending
 from audit_search_cli.commands.backfill import names_of
 from audit_search_cli.errors import FINDINGS, FINE, INTERRUPTED, Problem
 from audit_search_cli.history import Backfill
+from audit_search_cli.history_queue import Sent
 from audit_search_cli.history_sources import Found
 from audit_search_cli.history_state import State
 from audit_search_cli.interrupts import Interrupts
@@ -54,6 +56,7 @@ class _Asked:
     rules: str
     quarantine: str
     repair: bool
+    to_queue: bool
     folder: Path | None
     digests_only: bool
 
@@ -63,6 +66,7 @@ class _Asked:
     examples=(
         "audit-search verify s3://my-trail-bucket --stack audit-search",
         'audit-search verify s3://my-trail-bucket --since "7 days ago" --regions us-east-1 --stack audit-search --repair',
+        "audit-search verify s3://my-trail-bucket --stack audit-search --repair --to-queue",
         "audit-search verify s3://my-trail-bucket --since 2026-11-01 --until 2026-11-02 --no-index",
         "audit-search verify s3://my-trail-bucket --since 2026-11-01 --export ./november",
         "audit-search verify ./november --since 2026-11-01 --no-index --output json",
@@ -86,6 +90,7 @@ class _Asked:
 @click.option("--rules", default="", metavar="FILE|TEXT", help=RULES_HELP)
 @click.option("--quarantine", default="", metavar="URL", help="Where quarantine is, s3://BUCKET/PREFIX.  [default: the stack's]")
 @click.option("--repair", is_flag=True, help="Index log files that are right and whose records are missing, marked as replay.")
+@click.option("--to-queue", is_flag=True, help=f"With --repair. {sending.HELP}")
 @click.option("--export", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="Only copy all that a proof needs.")
 @click.option("--digests-only", is_flag=True, help="With --export: leave out the log files.")
 @engine_options
@@ -117,8 +122,8 @@ def verify(invocation: Invocation, /, **given: Any) -> int:
         with progress_bar(f"verifying {place}") as say:
             run.step = lambda report: say(report.total.files.total(), run.found, _so_far(report))
             report = run.run()
-        mended = _repair(invocation, report, rules, asked.quarantine, interrupts) if asked.repair else None
-    _print(invocation.output, report, mended, place)
+        mended = _repair(invocation, report, rules, asked, interrupts) if asked.repair else None
+    _print(invocation, report, mended, place)
     if report.interrupted:
         return INTERRUPTED
     return FINE if report.right and report.total.digests else FINDINGS
@@ -132,6 +137,8 @@ def _check(place: Source, asked: _Asked) -> None:
     """Refuse what cannot be meant. Raises Problem."""
     if asked.repair and (place.folder or asked.no_index):
         raise Problem("--repair needs a bucket and an engine", "Give s3://BUCKET, and leave --no-index away.")
+    if asked.to_queue and not asked.repair:
+        raise Problem("--to-queue says who is to repair", "Give --repair too.")
     if asked.folder and (place.folder or asked.repair):
         raise Problem("--export copies a bucket, and nothing else", "Give s3://BUCKET, and leave --repair away.")
     if asked.digests_only and not asked.folder:
@@ -187,19 +194,22 @@ def _export(invocation: Invocation, store: Any, ring: KeyRing, selection: Select
     return INTERRUPTED if made.interrupted else FINE
 
 
-def _repair(invocation: Invocation, report: Report, rules: str, url: str, interrupts: Interrupts) -> Backfill | None:
+def _repair(invocation: Invocation, report: Report, rules: str, asked: _Asked, interrupts: Interrupts) -> Backfill | Sent | None:
     """Index what can be mended, as a backfill does; None where there is nothing. Raises Problem."""
     todo = [verdict for verdict in report.bad_files if verdict.repairable]
     if not todo or interrupts.requested:
         return None
-    where = _quarantine(invocation, url)
+    objects = [Found(ObjectRef(one.file.bucket, one.file.key), config=False) for one in todo]
+    if asked.to_queue:
+        with TemporaryDirectory() as folder:
+            return sending.send(invocation, objects, asked.source, interrupts, Path(folder, "repair.jsonl"))[0]
+    where = _quarantine(invocation, asked.quarantine)
     if where is None:
         raise Problem(
             "--repair needs a quarantine for what cannot be indexed", "Give --quarantine s3://BUCKET/PREFIX or --stack."
         )
     quarantine = Quarantine(where[0], where[1] or "quarantine/")
     job = pipelines.job(invocation, "--repair", (one.file.bucket for one in todo), quarantine, rules)
-    objects = [Found(ObjectRef(one.file.bucket, one.file.key), config=False) for one in todo]
     with TemporaryDirectory() as folder, State(Path(folder, "repair.jsonl"), {}) as state, progress_bar("indexing") as say:
         return history.run(
             objects,
@@ -211,7 +221,8 @@ def _repair(invocation: Invocation, report: Report, rules: str, url: str, interr
         )
 
 
-def _print(output: Output, report: Report, mended: Backfill | None, place: Source) -> None:
+def _print(invocation: Invocation, report: Report, mended: Backfill | Sent | None, place: Source) -> None:
+    output = invocation.output
     if output.as_json:
         return output.document({**report.document(), "repair": _mended(mended) if mended else None})
     output.line(f"{place}, delivered from {shown(report.since)} to {shown(report.until)}")
@@ -222,6 +233,9 @@ def _print(output: Output, report: Report, mended: Backfill | None, place: Sourc
     _print_bad(output, report)
     if mended:
         output.heading("Repair: verify once more to see that nothing is missing any more")
+    if isinstance(mended, Sent):
+        sending.print_sent(output, mended, str(invocation.given["stack"]))
+    elif mended:
         counts = mended.counts
         ended = (
             f"{counts['indexed']:,} records indexed, {counts['duplicates']:,} were there, {counts['quarantined']:,} quarantined"
@@ -238,7 +252,9 @@ def _print(output: Output, report: Report, mended: Backfill | None, place: Sourc
     return None
 
 
-def _mended(mended: Backfill) -> dict[str, Any]:
+def _mended(mended: Backfill | Sent) -> dict[str, Any]:
+    if isinstance(mended, Sent):
+        return sending.document(mended)
     returned = [{"key": key, "reason": reason} for key, reason in mended.returned]
     return {"found": mended.found, "done": mended.done, "records": dict(mended.counts), "returned": returned}
 
