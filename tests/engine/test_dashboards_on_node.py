@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from generate import SampleObject, sample_objects
+from generate import CONFIG, SampleObject, config_objects, sample_objects
 
 from audit_search import index_template
 from audit_search.alerts.matching import deployed
@@ -18,7 +19,7 @@ from demo.hits import field as value_of
 from tests.engine.test_documented_config_queries import filled as versions
 from tests.engine.test_function_on_node import engine
 from tests.integration.test_function import Make, deliver, make
-from tests.support import graphs
+from tests.support import graphs, raw_config
 from tests.support.aws import Aws
 from tests.support.engines import TestEngine
 from tests.support.graphs import Record
@@ -221,6 +222,57 @@ def test_each_graph_of_resources_shows_what_the_documents_hold(versions: TestEng
         body = {"query": graphs.query(search.query), "sort": [{search.newest: "desc"}], "track_total_hits": True}
         total = versions._answer("POST", f"/{versions.prefix}{search.family}/_search", body)["hits"]["total"]["value"]
         assert total == sum(OF_CONFIG[search.query](one) for one in _documents(versions, search.family)) > 0, search.slug
+
+
+def _raw() -> raw_config.Sources:
+    """The messages and objects of AWS Config that `versions` got."""
+    messages = tuple(json.loads(path.read_text("utf-8")) for path in sorted(CONFIG.glob("*.json")))
+    return raw_config.Sources(messages, tuple((one.key, one.path.read_bytes()) for one in config_objects()))
+
+
+def _of_raw(record: Record, name: str) -> list[Any]:
+    return [record[name]]
+
+
+RAW: dict[str, Callable[[Record], bool]] = {
+    "": lambda _record: True,
+    contents.EXISTING: lambda record: not record["cfg.deleted"],
+    contents.COMPLIANCE: lambda _record: True,
+}
+
+
+@pytest.mark.parametrize(
+    ("slug", "records"),
+    [
+        ("changes-over-time", raw_config.versions),
+        ("most-changed", raw_config.versions),
+        ("resource-types", raw_config.latest),
+        ("resource-regions", raw_config.latest),
+        ("compliance-over-time", raw_config.compliance),
+        ("compliance-rules", raw_config.compliance),
+    ],
+)
+def test_graphs_of_resources_show_what_the_raw_samples_hold(
+    versions: TestEngine, slug: str, records: Callable[[raw_config.Sources], list[Record]]
+) -> None:
+    """Counted over messages, histories and snapshots as AWS Config sent them, without any of our code on the way."""
+    (panel,) = [panel for panel in contents.PANELS if panel.slug == slug]
+    one, answer = drawn(versions, slug)
+    found = graphs.rows(one, answer)
+    assert found == graphs.counted(panel, records(_raw()), _of_raw, RAW)
+    assert found
+
+
+def test_what_aws_config_says_has_changed_is_among_what_is_changed_most(versions: TestEngine) -> None:
+    """Each path that its own difference names, or what lies below it, as often; versions that came without one add to it."""
+    one, answer = drawn(versions, "changed-paths")
+    found = graphs.rows(one, answer)
+    told = Counter(path for _, path in raw_config.told_changes(_raw()))
+    assert told
+    shown = {
+        path: sum(numbers[0] for (own,), numbers in found.items() if own == path or own.startswith(f"{path}.")) for path in told
+    }
+    assert {path: shown[path] >= count for path, count in told.items()} == dict.fromkeys(told, True)
 
 
 def _documents(engine: TestEngine, family: str) -> list[Record]:
