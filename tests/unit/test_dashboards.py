@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from audit_search import index_template
 from audit_search.alerts.matching import deployed
-from audit_search.dashboards import alerts, saved_objects
+from audit_search.dashboards import alerts, marks, saved_objects
 from audit_search.dashboards.contents import BOARDS, CONTROLS, PANELS, SEARCHES
 from audit_search.dashboards.fields import aggregatable, fields
 from tests.support.building import ROOT
@@ -71,6 +72,59 @@ def test_every_reference_resolves_and_is_used() -> None:
         if one["type"] == "visualization":
             used |= {control["indexPatternRefName"] for control in state(one)["params"].get("controls", [])}
         assert used == declared.keys(), one["id"]
+
+
+REFERENCES = {
+    "search": r"kibanaSavedObjectMeta\.searchSourceJSON\.index",
+    "visualization": r"kibanaSavedObjectMeta\.searchSourceJSON\.index|control_\d+_index_pattern",
+    "dashboard": r"panel_\d+",
+    "index-pattern": "none",
+}
+"""What a Dashboards puts back in place of a reference when it opens an object; under other names it finds nothing."""
+DRAWN = {"histogram", "horizontal_bar", "pie", "table", "metric", "input_control_vis"}
+"""Kinds that any Dashboards from 1.x to 3.x draws without more: no maps (their layers come from outside), no gauge or goal (which
+need colours and a type that nothing checks), no Vega, no tag cloud that warns in a small panel."""
+
+
+def test_references_have_the_names_that_dashboards_puts_back() -> None:
+    """Each of its own kind of object."""
+    for one in OBJECTS:
+        for reference in one["references"]:
+            assert re.fullmatch(REFERENCES[one["type"]], reference["name"]), one["id"]
+            assert reference["type"] in ("index-pattern", "search", "visualization")
+
+
+def test_nothing_is_shipped_that_some_dashboards_draws_wrong() -> None:
+    """Kinds that every release has, series that lead to a metric and an axis, index patterns that nobody has to save again."""
+    for one in (one for one in OBJECTS if one["type"] == "visualization"):
+        drawn = state(one)
+        assert drawn["type"] in DRAWN, one["id"]
+        metrics = {agg["id"] for agg in drawn["aggs"] if agg["schema"] == "metric"}
+        axes = {axis["id"] for axis in drawn["params"].get("valueAxes", [])}
+        for series in drawn["params"].get("seriesParams", []):
+            assert series["data"]["id"] in metrics
+            assert series["valueAxis"] in axes
+        ids = [control["id"] for control in drawn["params"].get("controls", [])]
+        assert len(set(ids)) == len(ids)
+    for one in (one for one in OBJECTS if one["type"] == "index-pattern"):
+        assert json.loads(one["attributes"]["fields"])
+    for one in (one for one in OBJECTS if one["type"] == "dashboard"):
+        for panel in json.loads(one["attributes"]["panelsJSON"]):
+            assert {"version", "panelIndex", "gridData", "embeddableConfig", "panelRefName"} == panel.keys()
+
+
+def test_the_whole_import_is_within_what_dashboards_takes() -> None:
+    """26,214,400 bytes and 10,000 objects at most."""
+    assert len(saved_objects.ndjson("team-").encode()) < 2_000_000
+    assert len(OBJECTS) < 1_000
+
+
+def test_each_object_has_the_mark_of_its_content() -> None:
+    """A number that the index of the saved objects takes, made of all the rest: another title is another mark."""
+    for one in OBJECTS:
+        assert one["attributes"]["version"] == marks.mark(one)
+        assert 0 <= one["attributes"]["version"] < 2**31
+        assert marks.mark({**one, "attributes": {**one["attributes"], "title": "x"}}) != marks.mark(one)
 
 
 def test_a_dashboards_panels_fill_its_48_columns_without_overlap() -> None:
