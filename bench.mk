@@ -8,6 +8,7 @@ bench: $(TOOLS)/bench/.ready ## CPU, memory and requests per event and per item,
 	@$(MAKE) --no-print-directory bench-config
 	@$(MAKE) --no-print-directory bench-causes
 	@$(MAKE) --no-print-directory bench-coldstart
+	@$(MAKE) --no-print-directory bench-questions
 
 bench-config: $(TOOLS)/bench/.ready ## the same for AWS Config alone: BENCH_CONFIG="--rounds 1 --items 5000 --json figures.json"
 	@$(BENCH_RUN) benchmarks.config_run $(BENCH_CONFIG)

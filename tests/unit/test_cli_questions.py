@@ -6,6 +6,8 @@ import csv
 import io
 import itertools
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,7 @@ from audit_search import index_template
 from audit_search_cli.errors import Problem
 from audit_search_cli.questions import lookup, trends
 from audit_search_cli.questions.events import Event, Place
-from tests.support.cli import run
+from tests.support.cli import Asked, ScriptedEngine, run
 from tests.support.engines import TestEngine
 from tests.support.questions import SAMPLES, ask, asked, fill, holds, records, to, when
 
@@ -187,6 +189,33 @@ def test_hostile_texts_reach_no_terminal(engine: TestEngine) -> None:
     engine.remove()
 
 
+def test_the_region_of_aws_is_no_filter_and_this_is_said(engine: TestEngine) -> None:
+    """lookup-events asks one region: whoever replaces it by this is told how to choose."""
+    shown = ask(engine, "lookup", "--event-name", "RunInstances", "--region", "us-east-1", "--output", "json")
+    assert {event["EventId"] for event in shown.document["Events"]} == chosen(
+        lambda record: record.get("eventName") == "RunInstances"
+    )
+    assert shown.err == "Note: --region is where AWS is asked; events of all regions are listed. --regions chooses among them.\n"
+
+
+def test_an_interrupted_list_is_whole_json_and_says_where_to_go_on() -> None:
+    """Ctrl-C ends it behind the event in hand."""
+
+    def answers(_asked: Asked) -> tuple[int, Any]:
+        os.kill(os.getpid(), signal.SIGINT)
+        hits = [
+            {"_id": name, "_index": "x", "sort": [1_793_693_662_000 - at], "_source": {"raw": "{}"}}
+            for at, name in enumerate("ab")
+        ]
+        return 200, {"hits": {"hits": hits}}
+
+    with ScriptedEngine(answers) as scripted:
+        shown = run("lookup", "--endpoint", scripted.endpoint, "--auth", "none", "--output", "json", env={})
+    assert shown.code == 130
+    assert [event["EventId"] for event in shown.document["Events"]] == ["a"]
+    assert lookup.place(shown.document["NextToken"]).ids == ("a",)
+
+
 # --- when ---------------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +307,30 @@ def test_a_line_of_blocks_shows_how_counts_rise() -> None:
     assert trends.sparkline([0, 1, 4, 8]) == " ▁▄█"
     assert trends.sparkline([1] * 100, most=10) == "█" * 10
     assert trends.sparkline([]) == ""
+
+
+def test_coverage_says_what_the_settings_leave_out(engine: TestEngine) -> None:
+    """Retention and exclusion rules, those that only count apart."""
+    rules = [
+        {"name": "our reads", "match": {"readOnly": "true"}},
+        {"name": "tried", "match": {"eventName": "x"}, "count_only": True},
+    ]
+    env = {"RETENTION_DAYS": "365", "EXCLUSION_RULES": json.dumps(rules)}
+    shown = run("coverage", *to(engine), env=env)
+    assert "kept 365 days; left out by 1 exclusion rule (our reads)" in shown.out
+    assert "Retention: 365 days. Left out by exclusion rules: our reads." in shown.out
+    found = run("coverage", *to(engine), "--output", "json", env=env).document
+    assert (found["retention_days"], found["exclusion_rules"]) == (365, ["our reads"])
+    assert found["events"] == sum(place["events"] for place in found["places"]) == len(RECORDS)
+    broken = run("coverage", *to(engine), env={"EXCLUSION_RULES": "[1"})
+    assert broken.code == 0
+    assert broken.err.startswith("Note: the exclusion rules are not known: ")
+
+
+def test_the_shell_completes_the_names_of_fields() -> None:
+    """What events can be grouped by."""
+    env = {"_AUDIT_SEARCH_COMPLETE": "bash_complete", "COMP_WORDS": "audit-search top source", "COMP_CWORD": "2"}
+    assert run(env=env).out == "plain,source-ip\n"
 
 
 # --- wrong use ----------------------------------------------------------------------------------------------------------

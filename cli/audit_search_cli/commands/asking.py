@@ -40,6 +40,7 @@ _SINGLE = {
     "access_key": _filter("--access-key", text="The access key that signed.", metavar="ID"),
     "resource": _filter("--resource", "--resource-name", text="A resource that is named: an id, a name, an ARN.", metavar="NAME"),
     "error": _filter("--error", text="The error's code: AccessDenied; * for any.", metavar="CODE"),
+    "outcome": _filter("--outcome", text="success, or failure, with an error's code or without one.", metavar="NAME"),
     "source_ip": _filter("--source-ip", text="An address, a network (203.0.113.0/24), or a service.", metavar="ADDRESS"),
     "accounts": _filter("--accounts", text="Accounts, separated by commas.", metavar="IDS"),
     "regions": _filter("--regions", text="Regions, separated by commas.", metavar="NAMES"),
@@ -50,6 +51,8 @@ _SINGLE = {
     "text": _filter("--text", text='Words, and "phrases", that stand anywhere in the record.', multiple=False, default=""),
 }
 _NAMES = {"event_name": API, "event_source": "service", "accounts": "account", "regions": "region"}
+GROUPED = (API, *(name for name, field in FIELDS.items() if field.exact))
+"""The fields that events can be grouped by."""
 _LISTS = ("accounts", "regions")
 
 
@@ -97,6 +100,11 @@ def _filters(given: Mapping[str, Any]) -> Filters:
     for name, value in pairs:
         asked(name, value)
     return Filters(gathered(pairs), given["text"], since, until)
+
+
+def complete_field(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The fields to group by whose names begin so, for the shell."""
+    return [name for name in GROUPED if name.startswith(begun.lower())]
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from audit_search_cli.commands.asking import events_of, filter_options, moment, 
 from audit_search_cli.errors import FINE, INTERRUPTED
 from audit_search_cli.interrupts import Interrupts
 from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
-from audit_search_cli.output import Output, counted, progress
+from audit_search_cli.output import Output, counted, note, progress
 from audit_search_cli.questions import lookup as library
 from audit_search_cli.questions.events import Event, Events, Place
 from audit_search_cli.questions.fields import any_of
@@ -70,6 +70,8 @@ def lookup(
     filters, types = _with_attributes(filters, attributes, resource_type)
     if event_category:
         filters = filters.also(category=_CATEGORIES[event_category])
+    if invocation.given.get("region") and "region" not in filters.where:
+        note("Note: --region is where AWS is asked; events of all regions are listed. --regions chooses among them.")
     events = events_of(invocation)
     wanted = filters.also(any_of(*(library.of_type(kind) for kind in types))) if types else filters
     start = library.place(starting_token) if starting_token else None

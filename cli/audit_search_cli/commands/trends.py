@@ -9,16 +9,25 @@ from typing import Any
 
 import click
 
-from audit_search_cli.commands.asking import csv_cell, events_of, filter_options, moment, none_found, period
+from audit_search_cli.commands.asking import (
+    GROUPED,
+    complete_field,
+    csv_cell,
+    events_of,
+    filter_options,
+    moment,
+    none_found,
+    period,
+)
 from audit_search_cli.errors import FINE
 from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
 from audit_search_cli.output import Output, counted, progress
 from audit_search_cli.questions import trends
-from audit_search_cli.questions.fields import API, FIELDS, named
+from audit_search_cli.questions.fields import API, named
 from audit_search_cli.questions.filters import Filters
 from audit_search_cli.questions.trends import Stats, Top
 
-_NAMES = ", ".join((API, *(name for name, field in FIELDS.items() if field.exact)))
+_NAMES = ", ".join(GROUPED)
 _BAR = 20
 _PERIODS = 31
 
@@ -35,7 +44,7 @@ _PERIODS = 31
     FIELD is one of {_NAMES}. api is service and event name together.
     """,
 )
-@click.argument("field")
+@click.argument("field", shell_complete=complete_field)
 @click.option("--most", type=click.IntRange(1, 1_000), default=10, show_default=True, help="So many values.")
 @click.option("--csv", "as_csv", is_flag=True, help="The table as CSV.")
 @filter_options(since="7 days ago")
@@ -105,7 +114,13 @@ def _print_top(output: Output, found: Top, filters: Filters) -> None:
     Periods are those of the calendar in UTC; the first and the last may be there in part only. FIELD is one of {_NAMES}.
     """,
 )
-@click.option("--by", default="", metavar="FIELD", help="A row for each of the most frequent values of this field.")
+@click.option(
+    "--by",
+    default="",
+    metavar="FIELD",
+    shell_complete=complete_field,
+    help="A row for each of the most frequent values of this field.",
+)
 @click.option("--every", type=click.Choice(list(trends.EVERY)), default="day", show_default=True, help="The period.")
 @click.option("--most", type=click.IntRange(1, 50), default=5, show_default=True, help="So many values.")
 @click.option("--csv", "as_csv", is_flag=True, help="A row of CSV for each period.")

@@ -23,7 +23,7 @@ _INNER: Final = {
     "failed": {"filter": _FAILED},
 }
 _SERVICES, _NAMES, _MOST_GROUPS = 1_000, 5_000, 1_000
-_MOST_PERIODS = 10_000
+_MOST_PERIODS, _MOST_BUCKETS = 10_000, 60_000  # the engine gives at most 65,535 buckets, filters among them
 _WIDTHS: Final = tuple(
     timedelta(seconds=seconds)
     for seconds in (60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400, 7 * 86_400, 28 * 86_400, 91 * 86_400, 364 * 86_400)
@@ -156,8 +156,9 @@ def stats(events: Events, filters: Filters, every: str, by: str = "", most: int 
     asked = API if by.lower() == API else _groupable(by).name if by else ""
     if first is None or last is None:
         return Stats(every, [], [], [], asked)
-    if (last - first) / EVERY[every] > _MOST_PERIODS:
-        raise Problem(f"There are more than {_MOST_PERIODS:,} periods of one {every}", "Give a longer one, or a later --since.")
+    readable = min(_MOST_PERIODS, _MOST_BUCKETS // (3 + most if by else 3))
+    if (last - first) / EVERY[every] > readable:
+        raise Problem(f"There are more than {readable:,} periods of one {every}", "Give a longer one, or a later --since.")
     values = [group.value for group in top(events, filters, by, most).groups] if by else []
     inner = {"failed": {"filter": _FAILED}} | {f"value{at}": {"filter": _equal(asked, value)} for at, value in enumerate(values)}
     how = {"field": "eventTime", "calendar_interval": every, "min_doc_count": 0}
