@@ -202,6 +202,7 @@ def test_the_dashboards_are_imported_and_edits_are_kept_in_a_file(front: EngineF
     assert shown.code == 0
     assert "What differs in saved objects t-audit-search:\n  dashboard t-audit-search-overview: edited\n" in shown.out
     (file,) = folder.glob("audit-search-backup-*/*")
+    assert "saved objects t-audit-search: 1 edited; 1 of 1 imported" in shown.out
     assert (file.suffix, json.loads(file.read_text("utf-8"))["attributes"]["title"]) == (".ndjson", "Ours")
     assert "Everything is as it should be" in setup(front).out
 

@@ -169,6 +169,20 @@ def test_an_import_that_lies_is_not_believed(installation: Installation) -> None
     assert "was said to be imported and is not there" in done.reason
 
 
+def test_what_is_saved_between_reading_and_writing_is_not_lost(installation: Installation) -> None:
+    """Its copy would be older than it: nothing is imported, and the next try keeps what was saved."""
+    installation.set_up()
+    installation.server.edit(*OVERVIEW, title="Ours")
+    api, planned = HttpApi(installation.settings(), None), tuple(installation.plan())
+    installation.server.edit(*OVERVIEW, title="Ours, a moment later")
+    (done,) = apply(api, Plan(planned), installation.keep).changes
+    assert (done.action, done.passing) == ("leave out", True)
+    assert "dashboard audit-search-overview was saved by somebody just now" in done.reason
+    assert installation.server.objects[OVERVIEW]["attributes"]["title"] == "Ours, a moment later"
+    installation.set_up()
+    assert json.loads(installation.kept["saved-objects/audit-search"])["attributes"]["title"] == "Ours, a moment later"
+
+
 SESSION = "arn:aws:sts::123456789012:assumed-role/setup/setup"
 IAM = {"Message": f"User: {SESSION} is not authorized to perform: es:ESHttpPost because no identity-based policy allows it"}
 FGAC = {"statusCode": 403, "error": "Forbidden", "message": "no permissions for [indices:data/write/bulk] and User [name=a]"}

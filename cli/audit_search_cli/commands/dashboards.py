@@ -42,7 +42,8 @@ def group() -> None:
 def export(invocation: Invocation, path: Path | None) -> int:
     """Write index patterns, saved searches, visualisations and dashboards as a file that OpenSearch Dashboards imports.
 
-    Import it under Dashboards Management, Saved objects, Import. Nothing is asked of the engine. The objects look into the
+    The set-up imports them itself; where Dashboards does not take that, import the file under Dashboards Management, Saved
+    objects, Import. Nothing is asked of the engine. The objects look into the
     indices of --prefix (or of the stack's), and have ids of their own for each prefix.
     """
     prefix = _prefix(invocation)

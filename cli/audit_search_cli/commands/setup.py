@@ -111,6 +111,10 @@ def _print(output: Output, plan: Plan, outcome: Outcome | None, *, dry_run: bool
         _table(output, plan.changes)
     output.line()
     output.line(_summary(plan, outcome, dry_run=dry_run))
+    planned = {(change.kind, change.name): change.reason for change in plan.changes}
+    for change in outcome.changes if outcome else ():
+        if change.reason != planned.get((change.kind, change.name)):
+            output.line(f"  {change.kind} {change.name}: {change.reason}")
     for name, where in (outcome.backups if outcome else {}).items():
         output.line(f"  {name} as it was before: {where}")
     return None

@@ -85,6 +85,7 @@ def carry_out(api: Api, change: Change) -> Change:
     left = {_key(one): one for one in change.after}
     count, refused = len(left), dict[Key, str]()
     try:
+        _as_it_was(change, _read(api, left))
         while left:
             errors = _import(api, [*left.values()])
             again = any(kind in _ALL_OR_NONE for kind, _ in errors.values())
@@ -105,6 +106,16 @@ def carry_out(api: Api, change: Change) -> Change:
     more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
     action = change.action if len(refused) < count else "leave out"
     return replace(change, action=action, reason=f"{done}. Refused: {shown}{more}. {_by_hand(prefix)}")
+
+
+def _as_it_was(change: Change, there: Mapping[Key, Object]) -> None:
+    """Raise _RefusedError where somebody has saved an object since it was read: its copy is older than it."""
+    copied = {_key(one): marks.content(one) for one in map(json.loads, (change.before or "").splitlines())}
+    saved = [key for key, one in there.items() if copied.get(key) != marks.content(one)]
+    if saved:
+        raise _RefusedError(
+            f"{' '.join(saved[0])} was saved by somebody just now; nothing was imported, run the set-up again.", passing=True
+        )
 
 
 def _read(api: Api, wanted: Mapping[Key, Object]) -> dict[Key, Any]:
