@@ -14,6 +14,7 @@ from osmem_server import OsmemServer
 
 from tests.deploy.stacks import Deployer, DeployError, Stack, Variation
 from tests.deploy.trails import Trail
+from tests.support.alerting_endpoints import AlertingEndpoints, NotificationEndpoints
 from tests.support.amazon_domain import AmazonDomain
 from tests.support.building import built, tools_ready
 from tests.support.dashboards_server import DashboardsServer
@@ -79,6 +80,7 @@ def made(account: Account, name: str) -> Iterator[AmazonDomain]:
         domain.name, domain.engine, domain.passwords = f"{name}-made", engine.url, None
         domain.requests.clear()
         domain.dashboards = DashboardsServer()
+        domain.alerting, domain.notifications = AlertingEndpoints(), NotificationEndpoints()
         yield domain
         client = account.aws.client("opensearch")
         with contextlib.suppress(client.exceptions.ResourceNotFoundException):

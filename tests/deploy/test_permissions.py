@@ -155,6 +155,7 @@ def by_password(_aws: Ministack, domain: AmazonDomain) -> dict[str, str]:
 
 SETUP: dict[str, tuple[Callable[[Ministack, AmazonDomain], dict[str, str]], str]] = {
     "PrepareDomain": (lambda _aws, _domain: {}, "es:ESHttpGet"),
+    "MakeMonitors": (lambda _aws, _domain: {}, "es:ESHttpPost"),
     "BecomeDomainAdmin": (as_admin, "sts:AssumeRole"),
     "ReadPassword": (with_password, "secretsmanager:GetSecretValue"),
     "ReadMasterPassword": (by_password, "secretsmanager:GetSecretValue"),

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from tests.support.alerting_endpoints import AlertingEndpoints, NotificationEndpoints
 from tests.support.dashboards_server import BASE, DashboardsServer
 from tests.support.engine_front import Asked
 from tests.support.fault_proxy import HOP_BY_HOP
@@ -51,7 +52,8 @@ class AmazonDomain:
     `aws` is set before the first request comes. `access_policy` is the domain's own; for a domain that was made in
     ministack the one that it was made with is asked for. `passwords` are those of the users of the engine, by name; without
     it nobody is asked for one. `identify` gives headers for the engine that name the caller. `dashboards` is behind the same
-    edge; with None there is none.
+    edge; with None there is none. So are `alerting` and `notifications`, for the engine has no such
+    plugins.
     """
 
     def __init__(self, name: str, engine: str, certificate: Certificate, region: str = REGION) -> None:
@@ -63,6 +65,7 @@ class AmazonDomain:
         self.identify: Callable[[str], dict[str, str]] = lambda _caller: {}
         self.passwords: Callable[[], dict[str, str]] | None = None
         self.dashboards: DashboardsServer | None = DashboardsServer()
+        self.alerting, self.notifications = AlertingEndpoints(), NotificationEndpoints()
         self.requests: list[Seen] = []
         self.state: Literal["up", "unavailable", "hanging"] = "up"
         self._lock = threading.Lock()
@@ -129,7 +132,12 @@ class AmazonDomain:
             answer = _message(503, "Service Unavailable")
         else:
             caller, refusal = self._admit(request)
-            answer = refusal or self._of_dashboards(request) or self._forward(request, self.identify(caller))
+            answer = (
+                refusal
+                or self._of_dashboards(request)
+                or self._of_plugins(request)
+                or self._forward(request, self.identify(caller))
+            )
         with self._lock:
             self.requests.append(Seen(request.method, urlsplit(request.path).path, caller, answer[0]))
         return answer if self._server else None  # refusing from now on, those that are connected too
@@ -202,6 +210,14 @@ class AmazonDomain:
         status, body = self.dashboards(asked) or (404, {"statusCode": 404, "error": "Not Found", "message": "Not Found"})
         text = body if isinstance(body, str) else json.dumps(body)
         return status, {"Content-Type": "application/json"}, text.encode()
+
+    def _of_plugins(self, request: Request) -> Answer | None:
+        """What the plugins say that no registry carries."""
+        if not urlsplit(request.path).path.startswith(("/_plugins/_alerting/", "/_plugins/_notifications/")):
+            return None
+        asked = Asked.of(request.method, request.path, request.headers, request.body)
+        status, body = self.alerting(asked) or self.notifications(asked) or (400, {"error": "no handler found", "status": 400})
+        return status, {"Content-Type": "application/json"}, json.dumps(body).encode()
 
     def _forward(self, request: Request, identity: dict[str, str]) -> Answer:
         # A signature means nothing to an engine, and who may name the caller is Amazon alone.
