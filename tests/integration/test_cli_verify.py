@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.aws import QUARANTINE, TRAIL, Aws, Front, Stored, s3_event
-from tests.support.cli import Run, run
+from tests.support.cli import Run, deploy_function, run
 from tests.support.digest_chains import CloudTrail, Trail, a_trail, some
 from tests.support.engines import TestEngine
 from tests.support.function import make_function
@@ -116,7 +116,7 @@ def test_rules_and_retention_account_for_records(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """By the rules of --rules, and by RETENTION_DAYS."""
+    """By the rules of --rules, else of the stack's function, and by RETENTION_DAYS."""
     rules = tmp_path / "rules.json"
     rules.write_text(json.dumps([{"name": "buckets", "match": {"eventName": "ListBuckets"}}]))
     trail = Trail(aws)
@@ -127,6 +127,9 @@ def test_rules_and_retention_account_for_records(
     found = document({**with_engine, "RETENTION_DAYS": "1000"}, "--rules", str(rules))
     assert found["records"] == {"read": 3, "indexed": 0, "filtered": 2, "quarantined": 0, "expired": 1, "missing": 0}
     assert found["right"] is True
+    deploy_function(aws, "audit", {"EXCLUSION_RULES": rules.read_text()}, {"CliEnvironment": "RETENTION_DAYS=1000"})
+    of_the_stack = document(with_engine, "--stack", "audit")
+    assert of_the_stack["records"] == found["records"]
 
 
 def test_ctrl_c_finishes_what_has_begun_and_says_what_was_not_looked_at(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
 import os
 import ssl
 import threading
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from audit_search_cli.main import main
-from tests.support.aws import ENVIRONMENT, REGION, Aws
+from tests.support.aws import ENVIRONMENT, QUARANTINE, REGION, Aws
 
 _OF_PROXIES = ("HTTP", "http", "NO_PROXY", "no_proxy")
 _OF_THIS_MACHINE = ("AWS_", "OPENSEARCH_", "DASHBOARDS", "REQUESTS_", "SSL_", "INDEX_", "COLUMNS", *_OF_PROXIES)
@@ -146,6 +148,27 @@ def deploy(aws: Aws, name: str, resources: dict[str, Any], outputs: dict[str, An
     cloudformation = session.client("cloudformation", endpoint_url=aws.endpoint)
     template = {"Resources": resources, "Outputs": {key: {"Value": value} for key, value in outputs.items()}}
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+
+
+def deploy_function(aws: Aws, name: str, variables: Mapping[str, str], outputs: dict[str, Any]) -> None:
+    """Make a stack whose CloudTrailFunction has these variables, and these outputs."""
+    with io.BytesIO() as buffer:
+        with zipfile.ZipFile(buffer, "w") as package:
+            package.writestr("app.py", "def lambda_handler(event, context): pass\n")
+        aws.put(buffer.getvalue(), "code.zip", QUARANTINE)
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    function = {
+        "Runtime": "python3.13",
+        "Handler": "app.lambda_handler",
+        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+        "Code": {"S3Bucket": QUARANTINE, "S3Key": "code.zip"},
+        "Environment": {"Variables": dict(variables)},
+    }
+    resources = {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}},
+        "CloudTrailFunction": {"Type": "AWS::Lambda::Function", "Properties": function},
+    }
+    deploy(aws, name, resources, outputs)
 
 
 def certificate_for(name: str, folder: Path, days: int = 60) -> tuple[Path, Path]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from audit_search_cli.errors import Problem
 from audit_search_cli.options import Invocation
 from audit_search_cli.pipelines import Quarantine, exclusion_rules
 from tests.support.aws import QUARANTINE, REGION, TRAIL, Aws
-from tests.support.cli import deploy, run
+from tests.support.cli import deploy, deploy_function, run
 from tests.support.engines import TestEngine
 
 NOISE = json.dumps([{"name": "noise", "match": {"eventName": "Noise"}}])
@@ -38,23 +36,7 @@ def server() -> Iterator[Aws]:
 def aws(server: Aws) -> Aws:
     """AWS with buckets and a stack of Audit Search, whose function leaves noise out."""
     server.clear()
-    with io.BytesIO() as buffer:
-        with zipfile.ZipFile(buffer, "w") as package:
-            package.writestr("app.py", "def lambda_handler(event, context): pass\n")
-        server.put(buffer.getvalue(), "code.zip", QUARANTINE)
-    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
-    function = {
-        "Runtime": "python3.13",
-        "Handler": "app.lambda_handler",
-        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-        "Code": {"S3Bucket": QUARANTINE, "S3Key": "code.zip"},
-        "Environment": {"Variables": {"EXCLUSION_RULES": NOISE}},
-    }
-    resources = {
-        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}},
-        "CloudTrailFunction": {"Type": "AWS::Lambda::Function", "Properties": function},
-    }
-    deploy(server, "audit", resources, {"CliEnvironment": ENGINE})
+    deploy_function(server, "audit", {"EXCLUSION_RULES": NOISE}, {"CliEnvironment": ENGINE})
     deploy(server, "other", {"Queue": {"Type": "AWS::SQS::Queue"}}, {"CliEnvironment": ENGINE})
     return server
 
