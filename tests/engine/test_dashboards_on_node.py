@@ -236,6 +236,7 @@ def _of_raw(record: Record, name: str) -> list[Any]:
 
 RAW: dict[str, Callable[[Record], bool]] = {
     "": lambda _record: True,
+    contents.CHANGED: lambda record: bool(record["changed"]),
     contents.EXISTING: lambda record: not record["cfg.deleted"],
     contents.COMPLIANCE: lambda _record: True,
 }
@@ -244,6 +245,7 @@ RAW: dict[str, Callable[[Record], bool]] = {
 @pytest.mark.parametrize(
     ("slug", "records"),
     [
+        ("how-many-changes", raw_config.versions),
         ("changes-over-time", raw_config.versions),
         ("most-changed", raw_config.versions),
         ("resource-types", raw_config.latest),

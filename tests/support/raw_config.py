@@ -37,11 +37,14 @@ class Sources:
 
 
 def versions(sources: Sources) -> list[Found]:
-    """Each version of each resource once: its type, id, account, region, time, and whether the resource is gone."""
+    """Each version of each resource once: its type, id, account, region, time, whether the resource is gone, and whether AWS
+    Config says that it is a change: one that came without a difference, as in a snapshot, may be the first that is known."""
     found: dict[tuple[str, ...], Found] = {}
+    changed = set(_told(sources))
     for value, key in sources.values():
         for item in _items(value):
             one = _version(item, key)
+            one["changed"] = _name(one) in changed
             found.setdefault((one["awsAccountId"], one["resourceType"], one["resourceId"], one["at"], one["state"]), one)
     return list(found.values())
 
@@ -84,18 +87,33 @@ def told_changes(sources: Sources) -> Iterator[tuple[tuple[str, str, str], str]]
                     yield told
 
 
+def _told(sources: Sources) -> Iterator[tuple[str, ...]]:
+    """The versions that came with a difference that says something."""
+    for value, key in sources.values():
+        for one in _dicts(value):
+            item, diff = one.get("configurationItem"), one.get("configurationItemDiff")
+            told = isinstance(diff, dict) and (diff.get("changedProperties") or diff.get("changeType") in ("CREATE", "DELETE"))
+            if told and isinstance(item, dict):
+                yield _name(_version(item, key))
+
+
+def _name(version: Found) -> tuple[str, ...]:
+    return version["cfg.resource"], version["at"]
+
+
 def _version(item: Mapping[str, Any], key: str) -> Found:
     named = {name.lower(): value for name, value in item.items()}
-    at = _at(named, key)
+    at, account = _at(named, key), str(named.get("awsaccountid") or named.get("accountid"))
     region = named.get("awsregion") or _REGION.findall(f"{named.get('arn') or ''} {key}")[0]
     return {
         "resourceType": item["resourceType"],
         "resourceId": item["resourceId"],
-        "awsAccountId": str(named.get("awsaccountid") or named.get("accountid")),
+        "awsAccountId": account,
         "awsRegion": region,
         "configurationItemCaptureTime": at.isoformat(),
         "at": at.isoformat(),
         "state": str(named.get("configurationstateid")),
+        "cfg.resource": f"{account}/{region}/{item['resourceType']}/{item['resourceId']}",
         "cfg.deleted": item["configurationItemStatus"] in _GONE,
     }
 

@@ -298,6 +298,29 @@ _FAILURES: Final = (
 )
 _RESOURCE_PANELS: Final = (
     Panel(
+        "how-many-changes",
+        "Changes, resources and accounts",
+        "How many changes there are, of how many different resources, in how many accounts",
+        "metric",
+        VERSIONS,
+        (),
+        (
+            Metric("Changes"),
+            Metric("Resources", "cardinality", "cfg.resource"),
+            Metric("Accounts", "cardinality", "awsAccountId"),
+        ),
+        CHANGED,
+    ),
+    Panel(
+        "config-freshness",
+        "Freshness: newest version, last arrival",
+        "When the newest version of a resource was captured, and when the last one was indexed",
+        "metric",
+        VERSIONS,
+        (),
+        (Metric("Newest version", "max", _CAPTURED), Metric("Last arrival", "max", "cfg.ingestTime")),
+    ),
+    Panel(
         "changes-over-time",
         "Changes of resources over time, by type",
         "When what kind of resource changed",
@@ -305,6 +328,7 @@ _RESOURCE_PANELS: Final = (
         VERSIONS,
         (Time(_CAPTURED, "Time of the change"), Terms("resourceType", "Type", 8)),
         _CHANGES,
+        CHANGED,
     ),
     Panel(
         "most-changed",
@@ -314,6 +338,7 @@ _RESOURCE_PANELS: Final = (
         VERSIONS,
         (Terms("resourceType", "Type", 20), Terms("resourceId", "Resource", 5)),
         (Metric("Changes"), Metric("Last change", "max", _CAPTURED)),
+        CHANGED,
     ),
     Panel(
         "changed-paths",
@@ -443,6 +468,7 @@ BOARDS: Final = (
         "now-7d",
         (
             (9, (("resource-filters", 48),)),
+            (8, (("how-many-changes", 24), ("config-freshness", 24))),
             (14, (("changes-over-time", 48),)),
             (16, (("most-changed", 24), ("changed-paths", 24))),
             (20, (("resource-changes", 48),)),
