@@ -86,6 +86,7 @@ class Opened:
     ref: ObjectRef
     content: bytes
     last_modified: datetime = datetime(2026, 11, 3, 9, tzinfo=UTC)
+    part: int | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """All of it."""
