@@ -1,0 +1,269 @@
+"""What changed between a call that went well and one that failed: the caller's permissions, the way, and what it was about.
+
+Writes are taken from CloudTrail, versions from AWS Config where it recorded them. What a call names is looked at in its record:
+the engine gives candidates only. A policy counts where an earlier call attached it to the caller or to a group of the caller.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from audit_search.aws_config.documents import HISTORY
+from audit_search.documents import parse_time
+from audit_search.index_template import name as name_of
+from audit_search_cli.questions import denials, failures
+from audit_search_cli.questions.callers import Caller, exactly
+from audit_search_cli.questions.events import Event, Events, search
+from audit_search_cli.questions.failures import Failure
+from audit_search_cli.questions.fields import Query, all_of, any_of, asked, none_of
+from audit_search_cli.questions.filters import stamp, within
+from audit_search_cli.questions.resources import type_of_arn
+
+IDENTITY, ORGANISATION, NETWORK, RESOURCE, QUOTA = "identity", "organisation", "network", "resource", "quota"
+WRITES: Final[Query] = all_of({"term": {"ct.outcome": "success"}}, asked("read-only", "false"))
+_MOST, _FURTHER = 50, 10
+_NETWORK: Final = frozenset(
+    f"AWS::EC2::{kind}"
+    for kind in (
+        "VPC",
+        "Subnet",
+        "NetworkInterface",
+        "RouteTable",
+        "InternetGateway",
+        "NatGateway",
+        "NetworkAcl",
+        "SecurityGroup",
+    )
+) | {"AWS::EC2::VPCEndpoint", "AWS::EC2::VPCPeeringConnection", "AWS::EC2::TransitGateway", "AWS::EC2::EIP"}
+_USES: Final = frozenset(("RunInstances", "CreateFleet", "RequestSpotInstances", "RunTask", "Invoke", "AssumeRole", "PassRole"))
+"""Writes that name what they use, and leave it as it was."""
+_PRINCIPALS: Final = ("AWS::IAM::User", "AWS::IAM::Role", "AWS::IAM::Group")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that changed: what it concerns, when, what in words, by whom, and the event or the item that says so.
+
+    `event` is the id of an event, `item` the id of a version's document; one of both is empty.
+    """
+
+    about: str
+    time: datetime
+    what: str
+    caller: str = ""
+    event: str = ""
+    item: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a failed call was about: names and ids with their types, the caller left out."""
+
+    name: str
+    type: str
+
+    @property
+    def about(self) -> str:
+        """Whether it belongs to the network or is what the call was about."""
+        return NETWORK if self.type in _NETWORK else RESOURCE
+
+
+def subjects(event: Event, failure: Failure, caller: Caller) -> list[Subject]:
+    """What a call was about: the resources that it names, that of the error's text, and the VPC endpoint."""
+    found = {resource.name: resource.type for resource in event.resources if resource.name not in caller.names}
+    denied = failure.denial.resource if failure.denial else ""
+    if denied:  # it is the only one that was refused; with * it is any of its kind
+        found = {} if "*" in denied or denied in caller.names else {denied: found.get(denied) or type_of_arn(denied)}
+    for name in [name for name in found if name.startswith("arn:aws") and ":s3:::" in name and "/" in name]:
+        found.setdefault(name.partition(":::")[2].partition("/")[0], "AWS::S3::Bucket")
+    endpoint = event.said("vpcEndpointId")
+    if endpoint:
+        found[endpoint] = "AWS::EC2::VPCEndpoint"
+    return [Subject(name, kind) for name, kind in found.items()][:_FURTHER]
+
+
+def changes(
+    events: Events, event: Event, failure: Failure, caller: Caller, since: datetime, success: Event | None = None
+) -> list[Change]:
+    """What changed from a time, that of an earlier `success` perhaps, until an event, newest first, each once."""
+    until: Query = {"range": {"eventTime": {"lte": stamp(event.time)}}}
+    period = [*within(since, None), until]
+    found: list[Change] = []
+    about = subjects(event, failure, caller)
+    if failure.kind in (failures.DENIED, failures.UNKNOWN):
+        found += [one for one in _identity(events, caller, until) if since <= one.time <= event.time]
+        if caller.name.startswith("AWSReservedSSO_"):
+            found += _permission_sets(events, period)
+        found += _organisation(events, failure, period)
+    if failure.kind == failures.LIMIT:
+        found += _quota(events, event, period)
+    for subject in about:
+        found += _subject(events, event, subject, period)
+    found += _versions(events, caller, about, since, event.time)
+    once: dict[str, Change] = {}
+    for change in found:
+        key = change.event or change.item
+        if key != event.id and (success is None or key != success.id):
+            once.setdefault(key, change)
+    return sorted(once.values(), key=lambda change: (change.time, change.event, change.item), reverse=True)
+
+
+def naming(name: str, *keys: str) -> Query:
+    """Calls that may name something: as a whole value, or behind one of some keys in the record's text."""
+    found = [exactly(tree, name) for tree in ("requestParameters", "responseElements", "resources.ARN")]
+    found += [{"match_phrase": {"raw": {"query": f'"{key}":"{name}"'}}} for key in keys]
+    return any_of(*found)
+
+
+def leaves(tree: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Each text of a tree with the key that it stands under."""
+    if isinstance(tree, dict):
+        for name, inner in tree.items():
+            yield from leaves(inner, str(name))
+    elif isinstance(tree, list):
+        for inner in tree:
+            yield from leaves(inner, key)
+    elif isinstance(tree, str):
+        yield key, tree
+
+
+def named_in(event: Event, wanted: str) -> set[str]:
+    """The values of a key in the request of a call."""
+    return {value for key, value in leaves(event.get("requestParameters")) if key == wanted}
+
+
+def _names(event: Event, names: Iterable[str]) -> bool:
+    wanted = set(names)
+    trees = (event.get(tree) for tree in ("requestParameters", "responseElements", "resources"))
+    return any(value in wanted for tree in trees for _, value in leaves(tree))
+
+
+def _identity(events: Events, caller: Caller, until: Query) -> list[Change]:
+    """Calls to IAM about the caller, its groups, and the policies that were attached to any of them; of any age."""
+    if not caller.name:
+        return []
+    iam = all_of(WRITES, exactly("eventSource", "iam.amazonaws.com"), until)
+    place = [exactly("recipientAccountId", caller.account)] if caller.account else []
+    key = "roleName" if caller.type.endswith("Role") else "userName"
+    whole = all_of(iam, *place, any_of(*(naming(name, key) for name in caller.names)))
+    distinct = [name for name in caller.names if name != caller.name]
+    of_it = (one for one in events.search(whole, most=_MOST * 4) if _names(one, distinct) or caller.name in named_in(one, key))
+    found = list(of_it)
+    for group in sorted({name for one in found if one.name == "AddUserToGroup" for name in named_in(one, "groupName")})[
+        :_FURTHER
+    ]:
+        query = all_of(iam, *place, naming(group, "groupName"))
+        found += (one for one in events.search(query, most=_MOST) if named_in(one, "groupName") == {group})
+    policies = {arn for one in found if one.name.startswith("Attach") for arn in named_in(one, "policyArn")}
+    for arn in sorted(policies)[:_FURTHER]:
+        query = all_of(iam, naming(arn, "policyArn"))
+        found += (one for one in events.search(query, most=_MOST) if _is_about_policy(one, arn))
+    return [_call(IDENTITY, one) for one in found]
+
+
+def _permission_sets(events: Events, period: list[Query]) -> list[Change]:
+    """Calls to Identity Center, which makes the roles of its permission sets: of any account, for it is in another one."""
+    query = all_of(WRITES, exactly("eventSource", "sso.amazonaws.com"), *period)
+    return [_call(IDENTITY, one) for one in events.search(query, most=_MOST)]
+
+
+def _is_about_policy(event: Event, arn: str) -> bool:
+    """Whether a call changes the policy itself: attaching it elsewhere does not concern the caller."""
+    return "Policy" in event.name and not event.name.startswith(("Attach", "Detach")) and _names(event, (arn,))
+
+
+def _organisation(events: Events, failure: Failure, period: list[Query]) -> list[Change]:
+    """Calls to AWS Organizations that may have changed what is allowed: of any account, for they are made in another one."""
+    policy = failure.denial.policy if failure.denial else ""
+    if policy and policy not in (denials.SCP, denials.RCP):
+        return []
+    query = all_of(WRITES, exactly("eventSource", "organizations.amazonaws.com"), *period)
+    found = list(events.search(query, most=_MOST))
+    arn = failure.denial.policy_arn if failure.denial else ""
+    if arn:
+        found = [one for one in found if _names(one, (arn, arn.rpartition("/")[2]))]
+    return [_call(ORGANISATION, one) for one in found if "Policy" in one.name or "Account" in one.name]
+
+
+def _quota(events: Events, event: Event, period: list[Query]) -> list[Change]:
+    """Requests for other quotas in the account and region, and the same call when it went well: it is what fills a quota."""
+    place = [exactly("recipientAccountId", event.account), exactly("awsRegion", event.region)]
+    same = [exactly("eventSource", event.said("eventSource")), exactly("eventName", event.name)]
+    quotas = all_of(WRITES, exactly("eventSource", "servicequotas.amazonaws.com"), *place, *period)
+    made = all_of(WRITES, *same, *place, *period)
+    return [_call(QUOTA, one) for query in (quotas, made) for one in events.search(query, most=_MOST)]
+
+
+def _subject(events: Events, event: Event, subject: Subject, period: list[Query]) -> list[Change]:
+    """Writes that name what the call was about; a short name means this only in its own account and service."""
+    plain = not set("*?") & set(subject.name)  # they would make a pattern of it
+    wanted = [WRITES, asked("resource", subject.name) if plain else naming(subject.name), *period]
+    if not _distinct(subject.name):
+        wanted += [exactly("recipientAccountId", event.account), exactly("eventSource", event.said("eventSource"))]
+    found = events.search(all_of(*wanted, none_of({"ids": {"values": [event.id]}})), most=_MOST)
+    ends = (subject.name, f":{subject.name}", f"/{subject.name}")
+    return [_call(subject.about, one) for one in found if one.name not in _USES and _ends(one, ends)]
+
+
+def _ends(event: Event, ends: tuple[str, ...]) -> bool:
+    trees = (event.get(tree) for tree in ("requestParameters", "responseElements", "resources"))
+    return any(value == ends[0] or value.endswith(ends[1:]) for tree in trees for _, value in leaves(tree))
+
+
+def _distinct(name: str) -> bool:
+    return name.startswith("arn:") or (any(sign.isdigit() for sign in name) and "-" in name and len(name) >= 10)
+
+
+def _call(about: str, event: Event) -> Change:
+    named = ", ".join(dict.fromkeys(value for value in _short(event)))
+    return Change(about, event.time, f"{event.api}{f' ({named})' if named else ''}", event.caller, event=event.id)
+
+
+def _short(event: Event) -> list[str]:
+    """What a call names first, for people: at most three values."""
+    kinds = sorted(event.resources, key=lambda one: one.type in _PRINCIPALS)
+    return [one.name for one in kinds][:3]
+
+
+def _versions(events: Events, caller: Caller, about: Sequence[Subject], since: datetime, until: datetime) -> list[Change]:
+    """The versions that AWS Config recorded of the caller and of what the call was about."""
+    names = [subject.name for subject in about]
+    wanted = [_known(name) for name in names]
+    if caller.name and caller.type:
+        wanted.append(all_of(exactly("resourceType", caller.type), exactly("resourceName", caller.name)))
+    if not wanted:
+        return []
+    time = {"range": {"configurationItemCaptureTime": {"gte": stamp(since), "lte": stamp(until)}}}
+    kept = [
+        "resourceType",
+        "resourceId",
+        "resourceName",
+        "configurationItemCaptureTime",
+        "cfg.changeLines",
+        "configurationItemStatus",
+    ]
+    order = [{"configurationItemCaptureTime": {"order": "desc", "unmapped_type": "date"}}]
+    body = {"size": _MOST, "query": all_of(time, any_of(*wanted)), "sort": order, "_source": kept}
+    hits = search(events.engine, name_of(events.prefix, HISTORY), body).get("hits", {}).get("hits", [])
+    return [change for hit in hits if (change := _version(hit, caller, about))]
+
+
+def _known(name: str) -> Query:
+    return any_of(*(exactly(path, name) for path in ("resourceId", "resourceName", "ARN")))
+
+
+def _version(hit: dict[str, Any], caller: Caller, about: Sequence[Subject]) -> Change | None:
+    source = hit.get("_source") or {}
+    time = parse_time(str(source.get("configurationItemCaptureTime") or ""))
+    if time is None:
+        return None
+    kind, name = str(source.get("resourceType") or ""), str(source.get("resourceName") or source.get("resourceId") or "")
+    lines = (source.get("cfg") or {}).get("changeLines") or []
+    said = "; ".join(str(line) for line in (lines if isinstance(lines, list) else [lines])[:3])
+    what = f"{kind} {name}: {said or source.get('configurationItemStatus') or 'recorded'}"
+    concerns = IDENTITY if kind == caller.type and name == caller.name else NETWORK if kind in _NETWORK else RESOURCE
+    return Change(concerns, time, what, item=str(hit["_id"]))
