@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -108,10 +108,10 @@ def _set_up(properties: dict[str, Any], deadline: float) -> dict[str, str]:
     api = HttpApi(settings, authentication(settings, admin), timeout=timeout)
     outcome = prepare(api, settings, keep, deadline, report)
     backups = f"s3://{settings.backup_bucket}/{folder}" if kept else ""
-    return {**_attributes(settings.index_prefix, done, outcome.changes), "Backups": backups}
+    return {**_attributes(settings.index_prefix, done, outcome.changes, outcome.backups), "Backups": backups}
 
 
-def _attributes(prefix: str, done: Sequence[Change], last: Sequence[Change]) -> dict[str, str]:
+def _attributes(prefix: str, done: Sequence[Change], last: Sequence[Change], backups: Mapping[str, str]) -> dict[str, str]:
     """What `Fn::GetAtt` gives; `done` may hold the changes of several tries, `last` those of the one that came to its end."""
     from audit_search import index_template
     from audit_search.domain import dashboards
@@ -125,8 +125,14 @@ def _attributes(prefix: str, done: Sequence[Change], last: Sequence[Change]) -> 
         "Updated": str(sum(change.action == "update" for change in done)),
         "Unchanged": str(sum(change.action == "unchanged" for change in last)),
         "LeftOut": _cut("; ".join(left_out)),
-        "Dashboards": _cut("; ".join(f"{one.action}: {one.reason}" for one in last if one.kind == dashboards.KIND)),
+        "Dashboards": _cut("; ".join(_told(one, backups) for one in last if one.kind == dashboards.KIND) or "left alone"),
     }
+
+
+def _told(change: Change, backups: Mapping[str, str]) -> str:
+    """What was done, and where the copy is of what was replaced."""
+    where = backups.get(change.backup_name)
+    return f"{change.action}: {change.reason}" + (f"; what was there before: {where}" if where else "")
 
 
 def _assume(sts: Any, role: str, region: str | None) -> Any:

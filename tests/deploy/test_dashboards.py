@@ -33,7 +33,8 @@ def test_a_stack_has_its_dashboards_and_an_update_keeps_what_was_edited(
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="backups/")["Contents"]]
     (key,) = [key for key in keys if key.endswith("/saved-objects/acme-audit-search.ndjson")]
     assert json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())["attributes"]["title"] == "Ours"
-    assert stack.outputs["DashboardsImport"] == "update: 1 edited; 1 of 1 imported"
+    where = f"s3://{bucket}/{key}"
+    assert stack.outputs["DashboardsImport"] == f"update: 1 edited; 1 of 1 imported; what was there before: {where}"
 
 
 def test_a_stack_that_is_to_leave_dashboards_alone_asks_for_none(deploy: Deploy, domain: AmazonDomain, trail: Trail) -> None:
@@ -41,4 +42,5 @@ def test_a_stack_that_is_to_leave_dashboards_alone_asks_for_none(deploy: Deploy,
     stack = deploy(domain, of(domain, trail, ImportDashboards="false"))
     assert server_of(domain).objects == {}
     assert not domain.seen(path="/_dashboards")
+    assert stack.outputs["DashboardsImport"] == "left alone"
     assert "ImportDashboards" not in {statement["Sid"] for statement in stack.statements("SetupFunctionRole")}

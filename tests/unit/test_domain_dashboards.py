@@ -166,7 +166,7 @@ def test_an_import_that_lies_is_not_believed(installation: Installation) -> None
     installation.front.rules.insert(0, lambda asked: (200, success) if asked.path.endswith("_import") else None)
     done = installation.set_up()
     assert done.action == "leave out"
-    assert "was said to be imported and is not there" in done.reason
+    assert "was said to be imported, and is not there as it was sent" in done.reason
 
 
 def test_what_is_saved_between_reading_and_writing_is_not_lost(installation: Installation) -> None:

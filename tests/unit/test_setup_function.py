@@ -178,11 +178,18 @@ def test_the_dashboards_are_imported_and_what_somebody_edited_is_kept(stack: Clo
     assert (data["Created"], data["Dashboards"].startswith("create: ")) == ("2", True)
     dashboards.edit("dashboard", "audit-search-overview", title="Ours")
     data = stack.call("Update")["Data"]
-    assert data["Dashboards"] == "update: 1 edited; 1 of 1 imported"
     (stored,) = aws.s3.list_objects_v2(Bucket=QUARANTINE)["Contents"]
+    where = f"s3://{QUARANTINE}/{stored['Key']}"
+    assert data["Dashboards"] == f"update: 1 edited; 1 of 1 imported; what was there before: {where}"
     assert stored["Key"].endswith("/saved-objects/audit-search.ndjson")
     kept = json.loads(aws.s3.get_object(Bucket=QUARANTINE, Key=stored["Key"])["Body"].read())
     assert kept["attributes"]["title"] == "Ours"
+
+
+def test_a_stack_may_leave_the_dashboards_alone(stack: CloudFormation) -> None:
+    """Then the attribute says so: an output must not be empty."""
+    stack.properties = {"DASHBOARDS": "false"}
+    assert stack.call()["Data"]["Dashboards"] == "left alone"
 
 
 def test_dashboards_that_are_refused_do_not_fail_the_stack(stack: CloudFormation) -> None:

@@ -98,7 +98,7 @@ def carry_out(api: Api, change: Change) -> Change:
         reason = f"{error} {_by_hand(prefix)}"
         return replace(change, action="leave out", reason=reason, passing=error.passing)
     absent = [key for key, one in left.items() if key not in there or marks.state(there[key], one) != "current"]
-    refused |= dict.fromkeys(absent, "was said to be imported and is not there")
+    refused |= dict.fromkeys(absent, "was said to be imported, and is not there as it was sent")
     done = f"{count - len(refused)} of {count} imported"
     if not refused:
         return replace(change, reason="; ".join(filter(None, [change.reason, done])))
