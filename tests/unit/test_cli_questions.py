@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import Session
 from osmem_server import OsmemServer
 
 from audit_search import index_template
@@ -95,6 +96,19 @@ def test_lookup_answers_in_the_shape_of_lookup_events(engine: TestEngine) -> Non
         assert all(resource.get("Derived") for resource in event["Resources"])
 
 
+def test_the_shape_is_that_of_the_api_model(engine: TestEngine) -> None:
+    """No key of an event or of a resource is unknown to AWS's own description of the answer, but for the mark."""
+    answer: Any = Session().get_service_model("cloudtrail").operation_model("LookupEvents").output_shape
+    event_shape = answer.members["Events"].member
+    resource_shape = event_shape.members["Resources"].member
+    found = asked(engine, "lookup", "--max-items", "300")
+    assert set(found) - {"NextToken"} <= set(answer.members)
+    for event in found["Events"]:
+        assert set(event) <= set(event_shape.members)
+        assert {"EventId", "EventName", "EventTime", "CloudTrailEvent", "Resources", "ReadOnly"} <= set(event)
+        assert all(set(resource) - {"Derived"} == set(resource_shape.members) for resource in event["Resources"])
+
+
 def test_each_attribute_of_lookup_events_is_taken(engine: TestEngine) -> None:
     """All eight, and two together."""
     (one,) = asked(engine, "lookup", "--event-name", "RunInstances", "--max-items", "1")["Events"]
@@ -173,7 +187,7 @@ def test_every_event_that_names_a_resource_is_listed(engine: TestEngine) -> None
 
 def test_hostile_texts_reach_no_terminal(engine: TestEngine) -> None:
     """What callers chose is shown without anything that a terminal obeys, in tables and in CSV, where no cell is a formula."""
-    engine = TestEngine(engine.endpoint, real=False)
+    engine = TestEngine(engine.endpoint, real=engine.real)
     engine.install()
     record = {"eventName": "\x1b[31mX", "errorCode": "=cmd()", "eventSource": "a\x00.amazonaws.com", "awsRegion": "\u202eeu"}
     document = {**record, "eventTime": "2026-11-03T08:00:00Z", "raw": json.dumps(record), "ct": {"caller": "\x1b]0;x\x07"}}
@@ -359,7 +373,7 @@ def test_wrong_use_is_one_line(arguments: tuple[str, ...], says: str) -> None:
 
 def test_more_periods_than_anybody_reads_are_refused(engine: TestEngine) -> None:
     """Two years by the hour."""
-    engine = TestEngine(engine.endpoint, real=False)
+    engine = TestEngine(engine.endpoint, real=engine.real)
     engine.install()
     for year in (2024, 2026):
         document = {"eventTime": f"{year}-11-03T08:00:00Z", "raw": "{}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -126,7 +127,7 @@ def test_every_event_comes_once_in_the_order_of_time(
 
 def test_events_of_one_moment_beyond_a_page_are_not_lost(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thirty events of one second, ten a page: thirty, and as many of them as are asked for."""
-    engine = TestEngine(engine.endpoint, real=False)
+    engine = TestEngine(engine.endpoint, real=engine.real)
     engine.install()
     for number in range(30):
         document = {"eventTime": "2026-11-03T08:00:00Z", "raw": "{}", "ct": {"position": 0}}
@@ -280,6 +281,26 @@ def test_coverage_counts_what_the_records_say(events: Events) -> None:
     assert some.events == len(wanted)
     assert (some.first, some.last) == (min(filter(None, map(when, wanted))), max(filter(None, map(when, wanted))))
     assert sum(found.data.values()) == found.kinds["data"]
+
+
+def test_coverage_names_the_calls_that_changed_what_is_recorded(engine: TestEngine) -> None:
+    """Those that succeeded, newest first: a trail that was stopped explains a time without events."""
+    engine = TestEngine(engine.endpoint, real=engine.real)
+    engine.install()
+    calls = [
+        ("cloudtrail", "StopLogging", "success"),
+        ("cloudtrail", "DeleteTrail", "failure"),
+        ("cloudtrail", "LookupEvents", "success"),
+        ("config", "PutConfigurationRecorder", "success"),
+    ]
+    for number, (service, name, outcome) in enumerate(calls):
+        record = {"eventSource": f"{service}.amazonaws.com", "eventName": name, "eventTime": f"2026-11-03T08:00:0{number}Z"}
+        document = {**record, "raw": json.dumps(record), "ct": {"outcome": outcome}}
+        engine.put(f"/{engine.prefix}cloudtrail-2026.11/_doc/{number}?refresh=true", document)
+    found = look(events_of(engine), Filters())
+    assert [event.api for event in found.changes] == ["config:PutConfigurationRecorder", "cloudtrail:StopLogging"]
+    assert "; what is recorded was changed (config:PutConfigurationRecorder, cloudtrail:StopLogging)" in found.line()
+    engine.remove()
 
 
 def test_gaps_are_told_by_the_events_around_them(events: Events) -> None:

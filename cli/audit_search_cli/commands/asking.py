@@ -162,6 +162,9 @@ def coverage_document(found: Coverage) -> dict[str, Any]:
         "data_services": found.data,
         "places": [_seen(one) for one in found.seen],
         "gaps": [_gap(one) for one in found.gaps],
+        "changes": [
+            {"time": one.time.isoformat(), "event_id": one.id, "call": one.api, "caller": one.caller} for one in found.changes
+        ],
         "config": [
             {
                 "account": one.account,

@@ -61,6 +61,10 @@ def _print(output: Output, found: Coverage) -> None:
     if found.data:
         output.line(f"Data events came from {', '.join(f'{name} {number:,}' for name, number in found.data.items())}.")
     _print_gaps(output, found)
+    if found.changes:
+        output.heading("Calls that changed what is recorded, the latest")
+        changes = [(moment(one.time), one.caller, one.api, one.account, one.region, one.id) for one in found.changes]
+        output.table(("when (UTC)", "who", "call", "account", "region", "event"), changes, whole=("when (UTC)", "account"))
     _print_recorders(output, found)
     output.line()
     output.line(f"Retention: {_retention(found)}. Left out by exclusion rules: {_exclusions(found)}.")

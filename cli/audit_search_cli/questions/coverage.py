@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from audit_search.aws_config.documents import HISTORY
-from audit_search.index_template import name as name_of
-from audit_search_cli.questions.events import Events, buckets, instant, pages, search
-from audit_search_cli.questions.fields import Query, all_of
+from audit_search_cli.questions.events import Event, Events, buckets, instant, pages
+from audit_search_cli.questions.fields import Query
 from audit_search_cli.questions.filters import Filters
+from audit_search_cli.questions.recorders import Recorder, changed, recorders
 
 KINDS: Final[Mapping[str, str]] = {
     "Management": "management",
@@ -65,17 +64,6 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorder:
-    """What AWS Config recorded in an account and region: versions by type of resource, the first and the last."""
-
-    account: str
-    region: str
-    types: Mapping[str, int]
-    first: datetime | None
-    last: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Stated:
     """What only the stack says: days that events are kept (0 is all, None is not known), and exclusion rules by name."""
 
@@ -87,7 +75,8 @@ class Stated:
 class Coverage:
     """What was recorded in the accounts, regions and period of a question.
 
-    `first` and `last` are of any time, `data` are the services whose data events came.
+    `first` and `last` are of any time, `data` are the services whose data events came, `changes` the latest calls that changed
+    what is recorded.
     """
 
     since: datetime | None
@@ -97,6 +86,7 @@ class Coverage:
     seen: list[Seen] = field(default_factory=list)
     data: dict[str, int] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
+    changes: list[Event] = field(default_factory=list)
     recorders: list[Recorder] | None = None
     stated: Stated = Stated()
 
@@ -133,6 +123,9 @@ class Coverage:
             longest = max(self.gaps, key=lambda gap: gap.length)
             span = f"{_minute(longest.since)} to {_minute(longest.until)} UTC"
             parts.append(f"{self._many(len(self.gaps), 'gap')} without any event, the longest {span}")
+        if self.changes:
+            names = ", ".join(dict.fromkeys(event.api for event in self.changes[:_NAMED]))
+            parts.append(f"what is recorded was changed ({names}{', …' if len(self.changes) > _NAMED else ''})")
         return f"Recorded: {'; '.join(parts)}."
 
     def _nothing(self) -> str:
@@ -203,8 +196,9 @@ def look(events: Events, filters: Filters, stated: Stated | None = None, *, conf
     _, answer = events.grouped(narrow.also(category="Data").query(), data)
     found.data = {str(bucket["key"]): int(bucket["doc_count"]) for bucket in buckets(answer, "services")}
     found.gaps = gaps(events, narrow, QUIET)
+    found.changes = changed(events, narrow)
     if config:
-        found.recorders = _recorders(events, narrow)
+        found.recorders = recorders(events, narrow)
     return found
 
 
@@ -256,37 +250,3 @@ def histogram(events: Events, query: Query, width: timedelta, inner: Query | Non
     how = {"field": "eventTime", "fixed_interval": f"{int(width.total_seconds())}s", "min_doc_count": 1}
     _, answer = events.grouped(query, {"times": {"date_histogram": how, "aggs": {**_EXTENT, **(inner or {})}}})
     return buckets(answer, "times")
-
-
-def _recorders(events: Events, filters: Filters) -> list[Recorder]:
-    """What AWS Config recorded, by account and region."""
-    sources = [{"account": "awsAccountId"}, {"region": "awsRegion"}]
-    composite = [{name: {"terms": {"field": path}}} for source in sources for name, path in source.items()]
-    time = "configurationItemCaptureTime"
-    inner = {
-        "types": {"terms": {"field": "resourceType", "size": 1_000}},
-        "first": {"min": {"field": time}},
-        "last": {"max": {"field": time}},
-    }
-    wanted = [
-        {"terms": {path: list(filters.where[name])}}
-        for name, path in (("account", "awsAccountId"), ("region", "awsRegion"))
-        if filters.where.get(name)
-    ]
-    limits = {"gte": filters.since, "lt": filters.until}
-    given = {name: when.isoformat() for name, when in limits.items() if when}
-    query = all_of(*wanted, *([{"range": {time: given}}] if given else []))
-    found: list[Recorder] = []
-    after: dict[str, Any] | None = None
-    while True:
-        how = {"size": 500, "sources": composite, **({"after": after} if after else {})}
-        body = {"size": 0, "query": query, "aggs": {"places": {"composite": how, "aggs": inner}}}
-        answer = search(events.engine, name_of(events.prefix, HISTORY), body).get("aggregations") or {}
-        for bucket in buckets(answer, "places"):
-            types = {str(each["key"]): int(each["doc_count"]) for each in buckets(bucket, "types")}
-            key = bucket["key"]
-            place = (str(key["account"]), str(key["region"]))
-            found.append(Recorder(*place, types, instant(bucket["first"]), instant(bucket["last"])))
-        after = answer.get("places", {}).get("after_key")
-        if not after or not buckets(answer, "places"):
-            return found
