@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import pty
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,6 +231,34 @@ def test_what_is_older_than_retention_is_filtered(engine: TestEngine, tmp_path: 
     kept = ("backfill", "logs", "--endpoint", engine.endpoint, "--auth", "none", "--prefix", engine.prefix, "--output", "json")
     assert run(*kept, env={"RETENTION_DAYS": "90"}).document["records"]["filtered"] == 1
     assert run(*kept, "--restart", env={}).document["records"]["indexed"] == 1
+
+
+def test_a_person_at_a_terminal_sees_a_bar_and_the_result_stays_clean(engine: TestEngine, tmp_path: Path) -> None:
+    """How many objects of how many, and how many records, on stderr alone."""
+    place = tmp_path / "logs"
+    place.mkdir()
+    for number in range(3):
+        (place / f"{number}.json.gz").write_bytes(trail_object([record(f"{number}-a"), record(f"{number}-b")]))
+    person, terminal = pty.openpty()
+    program = [sys.executable, "-c", "from audit_search_cli.main import main; main()"]
+    to = ["--endpoint", engine.endpoint, "--auth", "none", "--prefix", engine.prefix, "--output", "json"]
+    shown: list[bytes] = []
+    with subprocess.Popen(
+        [*program, "backfill", "logs", *to],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as process:
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # the terminal's other end is gone
+            while part := os.read(person, 10_000):
+                shown.append(part)
+        out, _ = process.communicate()
+    os.close(person)
+    assert process.returncode == 0
+    assert json.loads(out)["records"]["indexed"] == 6
+    assert "3/3 6 records" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(shown).decode())
 
 
 def test_a_dry_run_estimates_and_writes_nothing(aws: Aws, tmp_path: Path) -> None:
