@@ -27,7 +27,7 @@ from audit_search.accounting import Counts
 from audit_search.cloudtrail import DocumentBuilder, Policy
 from audit_search.records import windows
 from audit_search_cli.connection import Anonymous, Engine, Target
-from audit_search_cli.questions import trends
+from audit_search_cli.questions import trends, why
 from audit_search_cli.questions.coverage import look
 from audit_search_cli.questions.events import Events
 from audit_search_cli.questions.filters import Filters
@@ -41,6 +41,7 @@ YEAR = timedelta(days=365)
 CHUNK = 2_000
 SAMPLED = 97
 """Every so many-th record lends its values to the questions."""
+WHY = "why a call failed"
 _TIME = re.compile(r'"eventTime":"[^"]+"')
 
 Record = dict[str, Any]
@@ -116,6 +117,14 @@ def _none(events: Events, record: Record) -> int:
     return found
 
 
+def _why(events: Events, record: Record) -> int:
+    """As the command does it, with the line of coverage; gives how many others have the error."""
+    (event,) = events.by_id(record["eventID"])
+    answer = why.explain(events, event)
+    look(events, Filters({"account": (event.account,)}))
+    return answer.others.events if answer.others else 0
+
+
 _WEEK = Filters(since=END - timedelta(days=7), until=END)
 QUESTIONS: dict[str, Ask] = {
     "lookup by event id": _lookup(lambda record: Filters({"event-id": (record["eventID"],)})),
@@ -134,6 +143,7 @@ QUESTIONS: dict[str, Ask] = {
     "when, of a caller": lambda events, record: (
         trends.moments(events, Filters({"event-name": (record["eventName"],), "user": (_user(record),)})).events
     ),
+    WHY: _why,
     "top caller, of a week": lambda events, record: (
         trends.top(events, replace(_WEEK, where={"region": (record["awsRegion"],)}), "caller").events
     ),
@@ -156,9 +166,10 @@ def measure(events: Events, sample: list[Record], runs: int, warm: int) -> dict[
     """Each question in turn, over and over, each time with another record."""
     rng = random.Random(1)  # the same records each time
     found: dict[str, Answers] = collections.defaultdict(Answers)
+    failed = [record for record in sample if "errorCode" in record]
     for number in range(warm + runs):
         for name, ask in QUESTIONS.items():
-            record = rng.choice(sample)
+            record = rng.choice(failed if name == WHY else sample)
             began = time.perf_counter()
             answer = ask(events, record)
             took = 1e3 * (time.perf_counter() - began)

@@ -48,7 +48,7 @@ _SINGLE = {
     "alert": _filter("--alert", text="An alert rule that the event meets.", metavar="NAME"),
     "event_id": _filter("--event-id", text="The event's id.", metavar="ID"),
     "where": _filter("--where", text="Any other field: --where user-agent=Boto3*.", metavar="FIELD=VALUE"),
-    "text": _filter("--text", text='Words, and "phrases", that stand anywhere in the record.', multiple=False, default=""),
+    "text": _filter("--text", text='Words, and "phrases", that stand anywhere in the record.', multiple=False),
 }
 _NAMES = {"event_name": API, "event_source": "service", "accounts": "account", "regions": "region"}
 GROUPED = (API, *(name for name, field in FIELDS.items() if field.exact))
@@ -94,12 +94,19 @@ def _filters(given: Mapping[str, Any]) -> Filters:
     for option, values in given.items():
         name = _NAMES.get(option, option.replace("_", "-"))
         if name in FIELDS or name == API:
-            for value in values:
-                pairs += [(name, part.strip()) for part in (value.split(",") if option in _LISTS else [value]) if part.strip()]
+            pairs += [(name, part) for value in values for part in _values(value, several=option in _LISTS)]
     pairs += [pair(text) for text in given["where"]]
     for name, value in pairs:
         asked(name, value)
-    return Filters(gathered(pairs), given["text"], since, until)
+    if given["text"] is not None and not given["text"].strip():
+        raise Problem("The value of text is empty", "Give words, or leave the option out.")
+    return Filters(gathered(pairs), given["text"] or "", since, until)
+
+
+def _values(text: str, *, several: bool) -> list[str]:
+    """The values of an option. One that is empty stays, to be refused: it must not look as if nothing had been asked for."""
+    parts = [part.strip() for part in (text.split(",") if several else [text])]
+    return [part for part in parts if part] or [""]
 
 
 def complete_field(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

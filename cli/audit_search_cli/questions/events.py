@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -250,8 +250,3 @@ def _event(hit: Mapping[str, Any]) -> Event:
     return Event(
         str(hit["_id"]), str(hit["_index"]), int(hit["sort"][0]), when, str(source.get("raw") or ""), source.get("ct") or {}
     )
-
-
-def newest(events: Iterable[Event]) -> Event | None:
-    """The latest of some events."""
-    return max(events, key=lambda event: (event.time, event.id), default=None)
