@@ -15,7 +15,8 @@ _INTRODUCTION = """\
 Made of `layers/audit_search/src/audit_search/definitions/alerts/*.yaml` by `python -m audit_search_cli.alert_rules`; a
 test holds it to that. A rule says which CloudTrail records it means, and brings samples of records that it must and
 must not match. The function tries each record that it indexes: the names of the rules that it meets are in the field
-`ct.alerts`, so that `ct.alerts:root-sign-in` finds the events and a graph can group by it. Nobody is notified yet.
+`ct.alerts`, so that `ct.alerts:root-sign-in` finds the events and a graph can group by it. People are told of
+bursts alone (see Monitors).
 
 *Tier* is how a hit is meant to reach people: `page` wakes somebody, `ticket` is looked at within the day, `digest` is
 read in a summary, `off` is kept for searches. *CIS* is the CIS AWS Foundations Benchmark v3.0.0, *ATT&CK* MITRE's. A
@@ -60,14 +61,16 @@ _MONITORS = """\
 ## Monitors
 
 The set-up puts the monitors in place, with the notification channel `<prefix>cloudtrail-alerts` to the SNS topic that
-`ALERT_TOPIC_ARN` names; without a topic their alerts are seen in Dashboards (Alerting) alone. Each is named
+`AlertTopicArn` (`ALERT_TOPIC_ARN`) names; without a topic their alerts are seen in Dashboards (Alerting) alone. Each is named
 `Audit Search: <prefix>cloudtrail <rule>`. A caller (or an address) that reaches the threshold begins an alert, of which one
 message is sent; the alert lasts while later runs still find as much, and the next burst is a new one. What counts is when
 records were indexed: two to four minutes later the message is there. Replays, and events older than a day, do not count.
 
-The message is JSON: `id` (the same if it is sent again), `rule`, `title`, `severity`, `tier`, `who`, `total` (all records of
-the rule in the window), `what` was counted, `when`, what it `means`, what to `do`, the `monitor`, and as `search` what finds
-the records in Discover. Where more than fifty callers reach a threshold at once there is one message, with `all` of them.
+The message is JSON: `kind` is `burst`, `id` the same if it is sent again, `rule`, `title`, `severity`, `tier`, `means` and `do`
+are the rule's, `who` has the caller (`identity`) or the address, `what` says what was counted and the `total` of all records of
+the rule in the window; `when`, the `monitor`, and as `search` what finds the records in Discover. Where more than fifty callers
+reach a threshold at once there is one message, with `all` of them. The plugin sends no message attributes: a subscription gets
+bursts if it filters by the body (`FilterPolicyScope` `MessageBody`) or not at all.
 
 A monitor that somebody edits is put back by the next set-up, which keeps the edited one in its backups. To change one for
 good, change the rule; to silence it, set its tier to `off` or write a suppression.

@@ -142,7 +142,10 @@ def test_the_function_fails_without_a_statement_and_recovers(sid: str, case: Cal
 def as_admin(aws: Ministack, domain: AmazonDomain) -> dict[str, str]:
     """A role that administers the domain and that this account may assume; the set-up's own role may do nothing there."""
     trust = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"%s"},"Action":"sts:AssumeRole"}]}'
-    own = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:ESHttp*","Resource":"%s/*"}]}'
+    own = (
+        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:ESHttp*","Resource":"%s/*"},'
+        '{"Effect":"Allow","Action":"iam:PassRole","Resource":"*"}]}'
+    )
     iam, name = aws.client("iam"), f"{domain.name}-admin"
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust % f"arn:aws:iam::{ACCOUNT}:root")["Role"]["Arn"]
     iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=own % domain.arn)
@@ -225,6 +228,19 @@ def test_a_set_up_that_may_not_import_dashboards_leaves_them_out(
     assert stack.outputs["DashboardsImport"].startswith("create: ")
 
 
+def test_a_set_up_that_may_not_lend_the_role_leaves_the_channel_out(
+    account: Any, deploy: Deploy, domain: AmazonDomain, trail: Trail
+) -> None:
+    """LendChannelRole: without it the stack is made all the same, and the log says what to allow; with it there is a channel."""
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts"
+    stack = deploy(domain, of(domain, trail, AlertTopicArn=topic), vary=lacking("LendChannelRole"))
+    assert domain.notifications.channels == {}
+    assert domain.alerting.monitors
+    account.deployer.update(stack, {"RefreshInterval": "20s"})
+    (channel,) = domain.notifications.channels.values()
+    assert channel["sns"]["topic_arn"] == topic
+
+
 def test_a_watch_that_may_not_list_fails(deploy: Deploy, domain: AmazonDomain, trail: Trail) -> None:
     """ListDigests: the function's error, which raises an alarm; with the statement it answers."""
     stack = deploy(domain, of(domain, trail))
@@ -241,7 +257,7 @@ def test_a_watch_that_may_not_list_fails(deploy: Deploy, domain: AmazonDomain, t
 PROVEN = {
     "CloudTrailFunctionRole": {*CLOUDTRAIL},
     "ConfigFunctionRole": {*CONFIG, READ_PASSWORD},
-    "SetupFunctionRole": {*SETUP, "KeepBackups", "ImportDashboards"},
+    "SetupFunctionRole": {*SETUP, "KeepBackups", "ImportDashboards", "LendChannelRole"},
     "VerifyFunctionRole": {*VERIFICATION, READ_PASSWORD_TO_VERIFY},
     "WatchFunctionRole": {"ListDigests"},
 }
@@ -271,7 +287,7 @@ def every_statement(
 ) -> list[Stack]:
     """Stacks that have all statements between them, each with AWS Config but that of a collection, which cannot hold it."""
     config = of_config(Channel.make(aws, f"{name}-config", REGION))
-    command = {"PrepareDomain": "command", **config}
+    command = {"PrepareDomain": "command", "AlertTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts", **config}
     alone = {"PrepareDomain": "command"}
     vpc = {"VpcId": "vpc-0123456789abcdef0", "VpcSubnetIds": "subnet-0123456789abcdef0", "KmsKeyArns": KEY_ARN}
     collection = {"OpenSearchService": "aoss", "OpenSearchDomainArn": f"arn:aws:aoss:{REGION}:{ACCOUNT}:collection/abc123"}

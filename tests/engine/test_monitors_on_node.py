@@ -125,7 +125,8 @@ def test_a_burst_is_told_of_once_and_one_that_is_short_is_not(account: Account, 
     (sent,) = account.sent(rule)
     who = "203.0.113.9" if source.threshold.by == "sourceIPAddress" else "arn:aws:sts::111122223333:assumed-role/Deploy/sasha"
     assert sent.subject == f"[{source.severity}] {source.title}"
-    assert (sent.message["who"], sent.message["total"]) == (who, len(short) + len(enough))
+    assert list(sent.message["who"].values()) == [who]
+    assert sent.message["what"]["total"] == len(short) + len(enough)
     assert {name: sent.message[name] for name in ("rule", "severity", "tier", "means", "do")} == {
         "rule": rule,
         "severity": source.severity,
@@ -141,7 +142,7 @@ def test_bursts_of_two_callers_are_two_alerts(account: Account) -> None:
     """Neither keeps the other from being told of, and each has an id of its own."""
     account.index(account.records(BURST, 20, "morgan") + account.records(BURST, 25, "sasha"), 0)
     sent = account.sent(BURST)
-    assert sorted(one.message["who"].rpartition("/")[2] for one in sent) == ["morgan", "sasha"]
+    assert sorted(one.message["who"]["identity"].rpartition("/")[2] for one in sent) == ["morgan", "sasha"]
     assert len({one.message["id"] for one in sent}) == 2
 
 
@@ -175,7 +176,7 @@ def test_events_that_come_late_are_counted_when_they_come(account: Account) -> N
     account.index(late, 15)
     account.index(account.records(BURST, 5, eventTime=["2026-11-03T08:20:00Z"]), 15.5)
     (sent,) = account.sent(BURST)
-    assert sent.message["total"] == 20
+    assert sent.message["what"]["total"] == 20
 
 
 def test_an_object_that_is_delivered_again_counts_once(account: Account) -> None:
@@ -223,7 +224,7 @@ def test_more_callers_than_a_page_holds_are_all_looked_at(account: Account) -> N
     others = [f"user-{number:03}" for number in range(150)]
     account.index(account.records(BURST, 150, callers=others) + account.records(BURST, 20, "zoe"), 0)
     (sent,) = account.sent(BURST)
-    assert (sent.message["who"].rpartition("/")[2], sent.message["total"]) == ("zoe", 170)
+    assert (sent.message["who"]["identity"].rpartition("/")[2], sent.message["what"]["total"]) == ("zoe", 170)
 
 
 def test_names_that_would_break_a_message_do_not(account: Account) -> None:
@@ -231,7 +232,7 @@ def test_names_that_would_break_a_message_do_not(account: Account) -> None:
     name = 'a"b\\{{ctx.monitor.name}}\n<b>'
     account.index(account.records(BURST, 20, name), 0)
     (sent,) = account.sent(BURST)
-    assert sent.message["who"].endswith(f"/{name}")
+    assert sent.message["who"]["identity"].endswith(f"/{name}")
     assert sent.message["rule"] == BURST
 
 

@@ -135,7 +135,7 @@ class AmazonDomain:
             answer = (
                 refusal
                 or self._of_dashboards(request)
-                or self._of_plugins(request)
+                or self._of_plugins(request, caller)
                 or self._forward(request, self.identify(caller))
             )
         with self._lock:
@@ -211,11 +211,19 @@ class AmazonDomain:
         text = body if isinstance(body, str) else json.dumps(body)
         return status, {"Content-Type": "application/json"}, text.encode()
 
-    def _of_plugins(self, request: Request) -> Answer | None:
-        """What the plugins say that no registry carries."""
+    def _of_plugins(self, request: Request, caller: str) -> Answer | None:
+        """What the plugins say that no registry carries; a role in a channel is one that the caller may hand on."""
         if not urlsplit(request.path).path.startswith(("/_plugins/_alerting/", "/_plugins/_notifications/")):
             return None
         asked = Asked.of(request.method, request.path, request.headers, request.body)
+        role = asked.body.get("config", {}).get("sns", {}).get("role_arn") if isinstance(asked.body, dict) else None
+        if role and caller != ANONYMOUS:
+            assert self.aws is not None
+            decided = self.aws.client("iam").simulate_principal_policy(
+                PolicySourceArn=caller, ActionNames=["iam:PassRole"], ResourceArns=[role]
+            )
+            if decided["EvaluationResults"][0]["EvalDecision"] != "allowed":
+                return _message(403, f"User: {caller} is not authorized to perform: iam:PassRole on resource: {role}")
         status, body = self.alerting(asked) or self.notifications(asked) or (400, {"error": "no handler found", "status": 400})
         return status, {"Content-Type": "application/json"}, json.dumps(body).encode()
 

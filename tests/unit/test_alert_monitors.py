@@ -111,8 +111,8 @@ def test_what_a_message_is_made_of_can_be_sent(rule: dict[str, Any]) -> None:
     assert re.fullmatch(r"[ -~]{1,100}", subject)
     assert not any("{{" in rule[part] for part in ("title", "means", "do"))
     message = json.loads(re.sub(r'"total":\{\{[\w.]+\}\}', '"total":0', monitors.message(rule)))
-    assert not any("." in name for name in message)
-    assert message["what"] == monitors.in_words(rule["threshold"])
+    assert not any("." in name for name in (*message, *message["who"], *message["what"]))
+    assert message["what"]["counted"] == monitors.in_words(rule["threshold"])
 
 
 def test_thresholds_in_words() -> None:

@@ -13,7 +13,7 @@ from audit_search.domain import alerting
 from audit_search.domain.alerting import CHANNEL, MONITOR
 from audit_search.domain.api import HttpApi
 from audit_search.domain.settings import DomainSettings
-from audit_search.domain.setup import Change, Outcome, Plan, apply
+from audit_search.domain.setup import Change, Outcome, Plan, apply, prepare
 from audit_search.errors import DomainSetupError
 from tests.support.alerting_endpoints import AlertingEndpoints, NotificationEndpoints, as_printed
 from tests.support.domains import actions, the
@@ -280,18 +280,63 @@ def test_a_plugin_that_is_overloaded_is_tried_again(installation: Installation) 
     assert caught.value.retryable
 
 
-def test_a_channel_that_amazon_refuses_says_why(installation: Installation) -> None:
-    """Who makes a channel must be allowed to hand its role on."""
-    reason = (
-        f"User: arn:aws:sts::123456789012:assumed-role/setup/x is not authorized to perform: iam:PassRole on resource: {ROLE}"
+PASS_ROLE = (
+    "User: arn:aws:sts::123456789012:assumed-role/setup/x is not authorized to perform: iam:PassRole on resource: "
+    "arn:aws:iam::123456789012:role/alert-channel"
+)
+
+
+def refusing_the_channel(status: int, answer: Any, times: int = 1_000) -> Any:
+    """A rule by which the channel is refused so many times."""
+    left = iter(range(times))
+
+    def answer_to(asked: Asked) -> Verdict:
+        mine = asked.path == "/_plugins/_notifications/configs"
+        return (status, answer) if mine and next(left, None) is not None else None
+
+    return answer_to
+
+
+def test_who_may_not_lend_the_role_leaves_the_channel_out(installation: Installation) -> None:
+    """The reason says what to allow whom; the monitors are there, and tell somebody once the channel is."""
+    installation.front.rules.insert(0, refusing_the_channel(403, {"Message": PASS_ROLE}))
+    outcome = installation.set_up(**TOLD)
+    change = the(outcome.changes, CHANNEL)
+    assert (change.action, change.passing) == ("leave out", True)
+    assert "Allow iam:PassRole on that role for arn:aws:iam::123456789012:role/setup." in change.reason
+    assert len(installation.alerting.monitors) == len(RULES)
+    del installation.front.rules[0]
+    assert actions(tuple(one for one in installation.set_up(**TOLD).changes if one.action != "unchanged")) == {
+        "x-cloudtrail-alerts": "create"
+    }
+
+
+def test_a_permission_that_holds_only_after_a_while_is_waited_for(installation: Installation) -> None:
+    """A role that the stack has just made may be lent some seconds later."""
+    installation.front.behind = ""
+    installation.front.rules.insert(0, refusing_the_channel(403, {"Message": PASS_ROLE}, times=2))
+    about = {"version": {"number": "2.19.4"}}
+    installation.front.rules.append(lambda asked: (200, about) if asked.path == "/" else None)
+    installation.front.rules.append(lambda asked: (200, {"acknowledged": True}) if asked.method == "PUT" else None)
+    time = [0.0]
+    outcome = prepare(
+        HttpApi(installation.settings(**TOLD), None),
+        installation.settings(DASHBOARDS="false", **TOLD),
+        installation.keep,
+        600.0,
+        clock=lambda: time[0],
+        sleep=lambda seconds: time.__setitem__(0, time[0] + seconds),
     )
-    installation.front.rules.insert(
-        0,
-        lambda asked: (403, {"Message": reason}) if asked.path == "/_plugins/_notifications/configs" else None,
-    )
-    reason = r"'x-cloudtrail-alerts' cannot be put in place.*Allow iam:PassRole on that role for \S+:role/setup"
-    with pytest.raises(DomainSetupError, match=reason):
+    assert the(outcome.changes, CHANNEL).action == "create"
+    assert {change.action for change in outcome.changes if change.kind == MONITOR} == {"unchanged"}
+
+
+def test_a_channel_that_the_plugin_cannot_make_now_is_tried_again(installation: Installation) -> None:
+    """An overloaded engine is no refusal."""
+    installation.front.rules.insert(0, refusing_the_channel(429, {"error": "busy"}))
+    with pytest.raises(DomainSetupError, match="notification channel 'x-cloudtrail-alerts' cannot be put in place") as caught:
         installation.set_up(**TOLD)
+    assert caught.value.retryable
 
 
 @pytest.mark.parametrize("rule", RULES)

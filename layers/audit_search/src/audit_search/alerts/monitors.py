@@ -123,35 +123,30 @@ def _action(rule: Mapping[str, Any], channel: str) -> dict[str, Any]:
 def message(rule: Mapping[str, Any]) -> str:
     """The template of what is sent: a JSON object once the plugin has filled it in, which escapes what it fills in for JSON.
 
-    `id` is the same however often this alert is sent. `who` is the caller (or the address) of the burst; `all` are several of
+    `id` is the same however often this alert is sent. `who` has the caller (or the address) of the burst; `all` are several of
     them where over fifty reach the threshold at once, for the plugin sends one message then. `total` counts all records of the
     rule in the window, those of others as well.
     """
-    threshold = rule["threshold"]
-    fixed = {
-        "rule": rule["name"],
-        "title": rule["title"],
-        "severity": rule["severity"],
-        "tier": rule["tier"],
-        "means": rule["means"],
-        "do": rule["do"],
-        "what": in_words(threshold),
-    }
+    by = rule["threshold"]["by"]
     # Names without dots: mustache looks for `a.b` as `b` in `a`, and renders nothing where the name itself has the dot.
     # `newAlerts.0` and no section: where there is no new alert the plugin may still want to send (after an error, or when more
     # than fifty alerts last), every minute; it cannot fill in this template then, and sends nothing.
-    who = "{{ctx.newAlerts.0.bucket_keys}}"
-    filled = {
-        "id": "{{ctx.newAlerts.0.id}}",
-        "who": who,
-        "all": "{{#ctx.newAlerts}}{{bucket_keys}} {{/ctx.newAlerts}}",
-        "when": "{{ctx.periodEnd}}",
-        "monitor": "{{ctx.monitor.name}}",
-        "search": f'ct.alerts:{rule["name"]} AND {threshold["by"]}:\\"{who}\\"',
+    key = "{{ctx.newAlerts.0.bucket_keys}}"
+    parts = {
+        "version": "1",
+        "kind": '"burst"',
+        "id": '"{{ctx.newAlerts.0.id}}"',
+        "rule": json.dumps(rule["name"]),
+        **{name: json.dumps(rule[name], ensure_ascii=False) for name in ("title", "severity", "tier")},
+        "who": f'{{"{by.rpartition(".")[2]}":"{key}"}}',
+        "all": '"{{#ctx.newAlerts}}{{bucket_keys}} {{/ctx.newAlerts}}"',
+        "what": f'{{"counted":{json.dumps(in_words(rule["threshold"]))},"total":{{{{ctx.results.0.hits.total.value}}}}}}',
+        "when": '"{{ctx.periodEnd}}"',
+        **{name: json.dumps(rule[name], ensure_ascii=False) for name in ("means", "do")},
+        "monitor": '"{{ctx.monitor.name}}"',
+        "search": f'"ct.alerts:{rule["name"]} AND {by}:\\"{key}\\""',
     }
-    parts = [f'"{name}":"{template}"' for name, template in filled.items()]
-    parts.insert(3, '"total":{{ctx.results.0.hits.total.value}}')
-    return "{" + ",".join(parts) + "," + json.dumps(fixed, ensure_ascii=False, separators=(",", ":"))[1:]
+    return "{" + ",".join(f'"{name}":{template}' for name, template in parts.items()) + "}"
 
 
 def in_words(threshold: Mapping[str, Any]) -> str:

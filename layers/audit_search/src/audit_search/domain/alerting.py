@@ -90,6 +90,21 @@ def _channel(api: Api, settings: DomainSettings, identity: str) -> Change:
     return compared(CHANNEL, identity, found, config, Request("PUT", path, {"config": config}), differences(found, config))
 
 
+def carry_out(api: Api, change: Change) -> Change:
+    """Make the channel, and what became of it: who may not lend its role leaves it out, and all else is set up.
+
+    Raises DomainSetupError where another try may do it, EngineUnreachableError without an answer.
+    """
+    (request,) = change.requests
+    status, answer = api.request(request.method, request.path, request.body)
+    if 200 <= status < 300:
+        return change
+    reason = f"alerts of monitors are seen in Dashboards alone. {explain(request.method, request.path, status, answer)}"
+    if status == 409 or passes(status, answer):
+        raise DomainSetupError(f"The {CHANNEL} {change.name!r} cannot be put in place: {reason}", retryable=True)
+    return replace(change, action="leave out", reason=reason, passing=settles(status, answer))
+
+
 def _found(api: Api, alias: str) -> dict[str, list[dict[str, Any]]]:
     """Our monitors as the plugin has them, with the numbers of their versions, by name; the oldest of a name first."""
     query = {"size": _MOST, "query": {"prefix": {"monitor.name.keyword": monitors.named(alias)}}}

@@ -38,7 +38,9 @@ Keep = Callable[[str, Any], str]
 Report = Callable[[Change], None]
 """Hears of each change when it is done."""
 DASHBOARDS_SECONDS = 120.0
-"""How long a Dashboards that starts or does not answer is waited for, when all else is done."""
+"""How long a Dashboards that starts or does not answer is waited for, when all else is done, and a role of a channel."""
+_OWN = {dashboards.KIND: dashboards.carry_out, alerting.CHANNEL: alerting.carry_out}
+"""What may be refused without an end of the set-up."""
 _LONGEST_TRY = 60.0
 _COPIES = re.compile(r"expected total copies needs to be a multiple of total awareness attributes \[(\d+)\]")
 
@@ -118,8 +120,8 @@ def apply(api: Api, plan: Plan, keep: Keep, report: Report = lambda _change: Non
         if change.action in ("create", "update"):
             if change.before is not None:
                 backups[change.backup_name] = keep(change.backup_name, change.before)
-            if change.kind == dashboards.KIND:
-                change = dashboards.carry_out(api, change)
+            if change.kind in _OWN:
+                change = _OWN[change.kind](api, change)
             else:
                 notes = [note for request in change.requests if (note := _carry_out(api, change, request))]
         done.append(replace(change, reason="; ".join(filter(None, [change.reason, *notes]))))
@@ -179,7 +181,7 @@ def prepare(
             wait_until_ready(api, deadline, clock=clock, sleep=sleep)
         try:
             outcome = apply(api, plan(api, settings), keep, report)
-            return _once_dashboards_is_up(api, settings, outcome, keep, report, deadline, clock, sleep)
+            return _once_the_rest_is_taken(api, settings, outcome, keep, report, deadline, clock, sleep)
         except (DomainSetupError, EngineUnreachableError) as error:
             settling = isinstance(error, DomainSetupError) and error.settling and clock() - started < REFUSED_SECONDS
             passing = settling or isinstance(error, EngineUnreachableError) or error.retryable
@@ -189,7 +191,7 @@ def prepare(
         pause = min(pause * 2, 15.0)
 
 
-def _once_dashboards_is_up(
+def _once_the_rest_is_taken(
     api: Api,
     settings: DomainSettings,
     outcome: Outcome,
@@ -199,12 +201,18 @@ def _once_dashboards_is_up(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Outcome:
-    """The Dashboards of a new domain begins to answer minutes after its engine; what it does not take by then is left out."""
+    """The Dashboards of a new domain begins to answer minutes after its engine, and a permission to lend a role to hold.
+
+    What is not taken by then is left out.
+    """
     until, pause = min(deadline - _LONGEST_TRY, clock() + DASHBOARDS_SECONDS), 1.0
     while any(change.passing for change in outcome.changes) and clock() + pause < until:
         sleep(pause)
         pause = min(pause * 2, 15.0)
-        further = apply(api, Plan(tuple(dashboards.changes(api, settings))), keep, report)
-        others = tuple(change for change in outcome.changes if change.kind != dashboards.KIND)
+        late = {change.kind for change in outcome.changes if change.passing}
+        again = [*alerting.changes(api, settings)] if alerting.CHANNEL in late else []
+        again += dashboards.changes(api, settings) if dashboards.KIND in late else []
+        further = apply(api, Plan(tuple(again)), keep, report)
+        others = tuple(change for change in outcome.changes if change.kind not in {one.kind for one in again})
         outcome = Outcome((*others, *further.changes), {**outcome.backups, **further.backups})
     return outcome
