@@ -28,6 +28,7 @@ from audit_search_cli.commands import (
     trends,
     verify,
     when,
+    who,
     why,
 )
 from audit_search_cli.errors import FINE, INTERRUPTED, MISTAKE, NOT_REACHED, WRONG_USE, Problem, explain_aws
@@ -130,6 +131,7 @@ main.add_command(verify.verify)
 main.add_command(lookup.lookup)
 main.add_command(when.when)
 main.add_command(why.why)
+main.add_command(who.who)
 main.add_command(trends.top)
 main.add_command(trends.stats)
 main.add_command(coverage.coverage)

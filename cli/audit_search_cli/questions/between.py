@@ -39,7 +39,7 @@ _NETWORK: Final = frozenset(
         "SecurityGroup",
     )
 ) | {"AWS::EC2::VPCEndpoint", "AWS::EC2::VPCPeeringConnection", "AWS::EC2::TransitGateway", "AWS::EC2::EIP"}
-_USES: Final = frozenset(("RunInstances", "CreateFleet", "RequestSpotInstances", "RunTask", "Invoke", "AssumeRole", "PassRole"))
+USES: Final = frozenset(("RunInstances", "CreateFleet", "RequestSpotInstances", "RunTask", "Invoke", "AssumeRole", "PassRole"))
 """Writes that name what they use, and leave it as it was."""
 _PRINCIPALS: Final = ("AWS::IAM::User", "AWS::IAM::Role", "AWS::IAM::Group")
 
@@ -206,7 +206,7 @@ def _subject(events: Events, event: Event, subject: Subject, period: list[Query]
         wanted += [exactly("recipientAccountId", event.account), exactly("eventSource", event.said("eventSource"))]
     found = events.search(all_of(*wanted, none_of({"ids": {"values": [event.id]}})), most=_MOST)
     ends = (subject.name, f":{subject.name}", f"/{subject.name}")
-    return [_call(subject.about, one) for one in found if one.name not in _USES and _ends(one, ends)]
+    return [_call(subject.about, one) for one in found if one.name not in USES and _ends(one, ends)]
 
 
 def _ends(event: Event, ends: tuple[str, ...]) -> bool:
