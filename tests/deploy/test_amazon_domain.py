@@ -111,6 +111,19 @@ def test_a_compressed_body_with_a_query_is_signed_like_any_other(domain: AmazonD
     assert (answer.status_code, answer.json()) == (200, {"errors": False, "items": [{"create": {"status": 201}}]})
 
 
+def test_the_account_itself_may_send_any_body(domain: AmazonDomain) -> None:
+    """Whoever may do anything is known by the signature, whatever is in the request; a wrong signature stays refused."""
+    keys = aws_of(domain).environment
+    body = {"data": "--x no JSON", "headers": {"content-type": "text/plain", "osd-xsrf": "true"}}
+    path = "/_dashboards/api/saved_objects/_import"
+    root = AWS4Auth(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], REGION, "es")
+    assert send(domain, "POST", path, root, **body).json()["message"] == "Invalid file extension "
+    assert domain.requests[-1].caller == f"arn:aws:iam::{ACCOUNT}:root"
+    _, auth = role(domain, allow("es:*", "*"))
+    wrong = AWS4Auth(auth.access_id, "wrong", REGION, "es", session_token=auth.session_token)
+    assert send(domain, "POST", path, wrong, **body).status_code == 403
+
+
 def test_a_wrong_signature_is_refused(domain: AmazonDomain) -> None:
     """A key that nobody gave out, a wrong secret, another region and a body that was changed on the way are all 403."""
     _, auth = role(domain, allow("es:*", "*"))

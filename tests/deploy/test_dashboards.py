@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from audit_search.dashboards import saved_objects
 from tests.deploy.conftest import Account, Deploy, of
 from tests.deploy.trails import Trail
 from tests.support.amazon_domain import AmazonDomain
+from tests.support.cli import run
 from tests.support.dashboards_server import DashboardsServer
 
 
@@ -44,3 +48,18 @@ def test_a_stack_that_is_to_leave_dashboards_alone_asks_for_none(deploy: Deploy,
     assert not domain.seen(path="/_dashboards")
     assert stack.outputs["DashboardsImport"] == "left alone"
     assert "ImportDashboards" not in {statement["Sid"] for statement in stack.statements("SetupFunctionRole")}
+
+
+def test_the_command_imports_them_with_its_own_credentials(
+    deploy: Deploy, domain: AmazonDomain, trail: Trail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed as the domain asks for it, although the stack leaves them alone: what is said to the command wins."""
+    monkeypatch.chdir(tmp_path)
+    stack = deploy(domain, of(domain, trail, ImportDashboards="false"))
+    environment = {**stack.aws.environment, "DASHBOARDS": "true"}
+    done = run("setup", "--stack", stack.name, "--output", "json", env=environment)
+    assert done.code == 0, done
+    assert [change["action"] for change in done.document["changes"] if change["kind"] == "saved objects"] == ["create"]
+    assert ("dashboard", "audit-search-overview") in server_of(domain).objects
+    looked = run("doctor", "--stack", stack.name, "--output", "json", env=environment).document["findings"]
+    assert [finding["severity"] for finding in looked if finding["check"] == "dashboards"] == ["ok"]
