@@ -15,12 +15,16 @@ _INTRODUCTION = """\
 Made of `layers/audit_search/src/audit_search/definitions/alerts/*.yaml` by `python -m audit_search_cli.alert_rules`; a
 test holds it to that. A rule says which CloudTrail records it means, and brings samples of records that it must and
 must not match. The function tries each record that it indexes: the names of the rules that it meets are in the field
-`ct.alerts`, so that `ct.alerts:root-sign-in` finds the events and a graph can group by it. People are told of
-bursts alone (see Monitors).
+`ct.alerts`, so that `ct.alerts:root-sign-in` finds the events and a graph can group by it.
 
 *Tier* is how a hit is meant to reach people: `page` wakes somebody, `ticket` is looked at within the day, `digest` is
-read in a summary, `off` is kept for searches. *CIS* is the CIS AWS Foundations Benchmark v3.0.0, *ATT&CK* MITRE's. A
-rule with something in *counts* is about that many records in that time; alone such a record says little. Where its tier
+read in a summary, `off` is kept for searches. Pages and tickets (`AlertTiers`) go to the stack's topic `AlertTopic` when
+the event is indexed, as JSON for programs and lines for e-mail, with the attributes `severity`, `tier`, `rule`, `account`
+and `region` for filter policies. Each event and rule is told once as a rule, and at least once; replays and events
+older than a day (`AlertMaxAgeHours`) tell nobody. [An alert came](runbook.md#an-alert-came) says what to do with one.
+*CIS* is the CIS AWS Foundations Benchmark v3.0.0, *ATT&CK* MITRE's.
+
+A rule with something in *counts* is about that many records in that time; alone such a record says little. Where its tier
 is `page` or `ticket` it is a monitor of OpenSearch's Alerting plugin, which `audit_search.alerts.monitors` makes of it:
 each minute it counts, by `ct.alerts`, what was indexed in the rule's minutes. A rule with `alarm` as its *second path* is
 also a metric filter and an alarm of [`alarms.template.yaml`](deploy.md#alarms-on-the-log-group), which need neither the
@@ -61,7 +65,8 @@ _MONITORS = """\
 ## Monitors
 
 The set-up puts the monitors in place, with the notification channel `<prefix>cloudtrail-alerts` to the SNS topic that
-`AlertTopicArn` (`ALERT_TOPIC_ARN`) names; without a topic their alerts are seen in Dashboards (Alerting) alone. Each is named
+`AlertTopicArn` (`ALERT_TOPIC_ARN`) names, or that the stack makes; without a topic their alerts are seen in Dashboards
+(Alerting) alone. Each is named
 `Audit Search: <prefix>cloudtrail <rule>`. A caller (or an address) that reaches the threshold begins an alert, of which one
 message is sent; the alert lasts while later runs still find as much, and the next burst is a new one. What counts is when
 records were indexed: two to four minutes later the message is there. Replays, and events older than a day, do not count.

@@ -118,6 +118,7 @@ VARIABLES = {
     "prefix": "INDEX_PREFIX",
     "period": "INDEX_PERIOD",
     "retention_days": "RETENTION_DAYS",
+    "alerts": "ALERTS",
     "config": "AWS_CONFIG",
     "config_retention_days": "CONFIG_RETENTION_DAYS",
     "shape": "DOCUMENT_SHAPE",
@@ -207,6 +208,7 @@ _SETTINGS_OPTIONS = [
         "CloudTrail's indices older than this are deleted; 0 keeps all.",
         type=click.IntRange(0, 36_500),
     ),
+    _option(_SETTINGS, "--alerts", "true where the function tells people of alerts.", type=click.Choice(["false", "true"])),
     _option(
         _SETTINGS, "--config", "true where AWS Config's documents are to come as well.", type=click.Choice(["false", "true"])
     ),

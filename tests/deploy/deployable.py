@@ -55,7 +55,8 @@ def write_out(template: dict[str, Any], parameters: Mapping[str, str], region: s
 
     Its conditions know Ref and no other function that makes a text; CloudFormation's know Join, Select, Split and Sub. A
     parameter is a text to it, also where the type of a property is a number. And Ref of a secret is its name to it, where it
-    is the ARN on AWS. And it asks for sqs:ChangeMessageVisibilityBatch, where AWS knows sqs:ChangeMessageVisibility alone.
+    is the ARN on AWS. And it asks for sqs:ChangeMessageVisibilityBatch and sns:PublishBatch, where AWS knows
+    sqs:ChangeMessageVisibility and sns:Publish alone.
     """
     values = {name: parameter.get("Default", "") for name, parameter in template.get("Parameters", {}).items()} | dict(parameters)
     lists = {name for name, one in template.get("Parameters", {}).items() if one["Type"] == "CommaDelimitedList"}
@@ -158,6 +159,8 @@ def _as_ministack_has_it(value: Any, secrets: set[str]) -> Any:
         return value
     if "sqs:ChangeMessageVisibility" in value.get("Action", []):
         value = {**value, "Action": [*value["Action"], "sqs:ChangeMessageVisibilityBatch"]}
+    if value.get("Action") == "sns:Publish":
+        value = {**value, "Action": ["sns:Publish", "sns:PublishBatch"]}
     if value.get("Ref") in secrets:
         return {"Fn::GetAtt": [value["Ref"], "Id"]}
     return {key: _as_ministack_has_it(inner, secrets) for key, inner in value.items()}

@@ -55,8 +55,20 @@ def test_the_role_of_the_channel_publishes_to_its_topic_alone(deploy: Deploy, do
 
 def test_without_a_topic_monitors_tell_nobody(deploy: Deploy, domain: AmazonDomain, trail: Trail) -> None:
     """No channel, and no role for it; bursts are seen in Dashboards."""
-    stack = deploy(domain, of(domain, trail))
+    stack = deploy(domain, of(domain, trail, AlertTiers=""))
     assert domain.notifications.channels == {}
     (trigger,) = domain.alerting.named("sign-in-failures")["triggers"]
     assert trigger["bucket_level_trigger"]["actions"] == []
     assert ROLE not in stack.resources()
+
+
+def test_the_topic_that_a_stack_makes_hears_of_bursts_too(deploy: Deploy, domain: AmazonDomain, trail: Trail) -> None:
+    """The channel leads to it, and its role may publish there and use the key that the topic is encrypted with."""
+    stack = deploy(domain, of(domain, trail))
+    topic = stack.outputs["AlertTopicArnMade"]
+    (channel,) = domain.notifications.channels.values()
+    assert channel["sns"]["topic_arn"] == topic
+    assert stack.may(ROLE, "sns:Publish", topic)
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{stack.physical('Key')}"
+    assert stack.may(ROLE, "kms:GenerateDataKey", key)
+    assert not stack.may(ROLE, "kms:Encrypt", key)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.deploy.alerts import Subscriber, deliver, stopped
 from tests.deploy.channels import Channel, of_config
 from tests.deploy.conftest import Deploy, of, with_password
 from tests.deploy.deployable import sid_of, without_statement
@@ -31,6 +32,7 @@ NOT_ENFORCED = {
     "CallCollection": "nothing here stands in for a collection",
     "KeepFailedEvents": "ministack knows no failure destination of an alias, and hands events over itself",
     "ReportFailure": "ministack knows no failure destination of an alias",
+    "EncryptAlerts": "ministack publishes to a topic without asking for its key",
     "EncryptReport": "ministack knows no failure destination of an alias",
     "WriteLog": "ministack writes the logs itself",
     "TellGoneFromDenied": "ministack says that an object is gone also to who may not list",
@@ -91,7 +93,39 @@ def postponed_again(case: Case) -> bool:
     return case.indexed()
 
 
+def deliver_an_alert(case: Case) -> None:
+    Subscriber.of(case.stack)
+    deliver(case.trail, "alert", [stopped("alert")])
+
+
+def deliver_an_alert_twice(case: Case) -> None:
+    key = deliver(case.trail, "alert", [stopped("alert")])
+    case.stack.quiet()
+    case.trail.announce(key)
+
+
+def alert_returned(case: Case, action: str) -> bool:
+    """Whether the event is a document and its message came back, because its alert could not be told, or not be looked up."""
+    log = case.stack.log()
+    return (
+        bool(case.stack.postponed())
+        and "alert_not_sent" in log
+        and action in log
+        and len(case.stack.documents("StopLogging")) == 1
+    )
+
+
 CLOUDTRAIL = {
+    "TellAlerts": Proof(
+        deliver_an_alert,
+        lambda case: alert_returned(case, "sns:Publish") and case.stack.waiting() == 1,
+        lambda case: case.stack.waiting() == 0,
+    ),
+    "ReadAlerts": Proof(
+        deliver_an_alert_twice,
+        lambda case: alert_returned(case, "es:ESHttpPost") and case.stack.waiting() == 1,
+        lambda case: case.stack.waiting() == 0,
+    ),
     "ReadObjects": Proof(Case.deliver, lambda case: case.returned("the function's role may not read it")),
     "WriteQuarantine": Proof(
         lambda case: case.trail.deliver(case.stack, "broken", b"this is not gzip", announced=True),

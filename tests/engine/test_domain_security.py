@@ -146,7 +146,7 @@ def make(secured: SecuredNode) -> Iterator[Make]:
     for prefix in prefixes:
         secured.call("DELETE", f"/{prefix}*")
         secured.call("DELETE", f"/_index_template/{prefix}*")
-        for kind in ("cloudtrail-writer", "cloudtrail-analyst", "cloudtrail-verifier", "config-writer"):
+        for kind in ("cloudtrail-writer", "cloudtrail-alerter", "cloudtrail-analyst", "cloudtrail-verifier", "config-writer"):
             role = f"{prefix}{kind}"
             secured.call("DELETE", f"{SECURITY}/rolesmapping/{role}")
             secured.call("DELETE", f"{SECURITY}/roles/{role}")
@@ -221,6 +221,65 @@ def test_the_verification_can_do_nothing_else(verified: Installation, method: st
     (role,) = verified.settings.verifier_role_arns
     body = {"index.refresh_interval": "5s"} if path.endswith("_settings") else {"a": 1} if method == "PUT" else None
     assert verified.node.call(method, path.format(prefix=verified.prefix), body, backend_roles=[role])[0] == 403
+
+
+@pytest.fixture(scope="module")
+def alerting(make: Make) -> Installation:
+    """An installation whose function tells people of alerts, with one event and one alert."""
+    installation = make(ALERTS="true")
+    installation.set_up()
+    index = f"{installation.prefix}cloudtrail-alerts"
+    found = installation.bulk(installation.writer, ("create", installation.index, "there"), ("create", index, "there:a-rule"))
+    assert found == [(201, ""), (201, "")]
+    installation.node.request("POST", f"/{installation.prefix}cloudtrail*/_refresh")
+    return installation
+
+
+def test_the_function_writes_down_which_alerts_were_told(alerting: Installation, installed: Installation) -> None:
+    """It makes the index, creates an alert once, reads its state at once, and writes it again; analysts find it."""
+    index = f"{alerting.prefix}cloudtrail-alerts"
+    assert actions(alerting.set_up().changes, "role mapping")[f"{alerting.prefix}cloudtrail-alerter"] == "unchanged"
+    assert alerting.bulk(
+        alerting.writer, ("create", index, "e:rule"), ("create", index, "e:rule"), ("index", index, "e:rule")
+    ) == [(201, ""), (409, "version_conflict_engine_exception"), (200, "")]
+    engine = HttpEngine(alerting.settings, lambda: Caller(alerting.node, alerting.writer))
+    wanted: list[dict[str, Any]] = [{"_index": index, "_id": "e:rule"}, {"_index": index, "_id": "gone"}]
+    events = [{"_index": alerting.index, "_id": "there"}, {"_index": installed.index, "_id": "there"}]
+    mine, gone, event, other = engine.mget([*wanted, *events], 60).items or []
+    assert mine["_source"]["ct"]["ingestTime"]
+    assert not gone["found"]
+    assert event["error"]["type"] == other["error"]["type"] == "security_exception"
+    query = {"query": {"ids": {"values": ["there:a-rule"]}}}
+    found = alerting.node.request("POST", f"/{index}/_search", query, backend_roles=[alerting.analyst])
+    assert [hit["_id"] for hit in found["hits"]["hits"]] == ["there:a-rule"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/{prefix}cloudtrail-alerts/_search"),
+        ("POST", "/{prefix}cloudtrail/_search"),
+        ("POST", "/{prefix}cloudtrail-alerts/_delete_by_query"),
+        ("DELETE", "/{prefix}cloudtrail-alerts/_doc/there:a-rule"),
+        ("DELETE", "/{prefix}cloudtrail-alerts"),
+        ("PUT", "/{prefix}cloudtrail-alerts/_settings"),
+        ("GET", "/{prefix}cloudtrail-2026.11/_doc/there"),
+        ("PUT", "/_index_template/{prefix}cloudtrail-alerts"),
+        ("PUT", "/{prefix}other/_doc/1"),
+    ],
+)
+def test_alerts_open_nothing_else_to_the_function(alerting: Installation, method: str, path: str) -> None:
+    """It searches no alerts, deletes none, and reads no events."""
+    body: dict[str, Any] | None = {"query": {"match_all": {}}} if method == "POST" else None
+    if method == "PUT":
+        body = {"index_patterns": ["x-1"]} if "template" in path else {"index.refresh_interval": "5s"}
+    assert alerting.node.call(method, path.format(prefix=alerting.prefix), body, backend_roles=[alerting.writer])[0] == 403
+
+
+def test_a_function_that_tells_nobody_has_no_index_of_alerts(installed: Installation) -> None:
+    """Without ALERTS the role is not made, and the function may not write there."""
+    index = f"{installed.prefix}cloudtrail-alerts"
+    assert installed.bulk(installed.writer, ("create", index, "a:rule")) == [(403, "security_exception")]
 
 
 def first_of(outcome: Outcome, role: str) -> str:

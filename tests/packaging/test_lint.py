@@ -41,6 +41,7 @@ ACCEPTED: dict[tuple[str, str], str] = {
     ("ES4000", "VerifyFunction"): "an event that does not arrive is followed by the next one, and an alarm says when none did",
     ("ES6000", "CloudTrailDeadLetterQueue"): ITSELF,
     ("ES6000", "ConfigDeadLetterQueue"): ITSELF,
+    ("ES7000", "AlertMail"): "what a mail that bounces said is in the index of alerts; its address is confirmed by a person",
     ("ES7000", "AlarmMail"): "what a mail that bounces said is still the alarm's state; its address is confirmed by a person",
 }
 """What cfn-lint-serverless says of the template, by rule and resource, and why it stays so. No more and no less than this."""

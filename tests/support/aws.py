@@ -78,6 +78,7 @@ class Aws:
         self.endpoint = f"http://{host}:{port}"
         session = boto3.Session(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
         self.s3: S3Client = session.client("s3", endpoint_url=self.endpoint)
+        self.sns: Any = session.client("sns", endpoint_url=self.endpoint)
         self.sqs: SQSClient = session.client("sqs", endpoint_url=self.endpoint)
         self.secrets: SecretsManagerClient = session.client("secretsmanager", endpoint_url=self.endpoint)
         return self
@@ -131,6 +132,13 @@ class Aws:
         ]
         arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         return Queue(url, arn)
+
+    def topic(self, *queues: Queue, name: str = "alerts") -> str:
+        """Make a topic that queues subscribe to; its ARN, which is the same for the same name."""
+        arn: str = self.sns.create_topic(Name=name)["TopicArn"]
+        for queue in queues:
+            self.sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue.arn)
+        return arn
 
     def receive(self, queue: Queue, bodies: Sequence[object]) -> dict[str, Any]:
         """Send messages through a queue and give the event that Lambda makes of them."""

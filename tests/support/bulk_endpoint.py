@@ -1,8 +1,8 @@
 """A stand-in for OpenSearch's `_bulk` and `_index_template` over real HTTP, for tests of what engines answer.
 
 It keeps what it indexed, answers each item as OpenSearch does (201, 409 for an id that is there, 400 for what is no JSON or
-holds a key twice) and refuses whole requests for OpenSearch's own reasons. Faults are those of the fault proxy, in front
-of it; `judge` decides for single items::
+holds a key twice), gives documents by their ids (`_mget`), and refuses whole requests for OpenSearch's own reasons. Faults are
+those of the fault proxy, in front of it; `judge` decides for single items::
 
     with BulkEndpoint() as engine:
         engine.script(Answer.throttled(), ResetBefore())      # the next two bulk requests
@@ -27,6 +27,8 @@ from urllib.parse import parse_qs, urlsplit
 from tests.support.fault_proxy import Answer, BulkRequest, Fault, FaultProxy, error_body
 
 MAX_ID_BYTES = 512
+OPERATIONS = {"create": "create", "index": "index"}
+"""What of a bulk request it understands."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,10 @@ class BulkEndpoint:
         operations: list[tuple[dict[str, Any], bytes]] = []
         for number in range(0, len(parts), 2):
             try:
-                target = json.loads(parts[number])["create"]
+                ((operation, target),) = json.loads(parts[number]).items()
+                target["_op"] = OPERATIONS[operation]
                 source = parts[number + 1]
-            except (ValueError, LookupError, TypeError):
+            except (ValueError, LookupError, TypeError, AttributeError):
                 return _refused(f"Malformed action/metadata line [{number + 1}], expected START_OBJECT but found something else")
             if len(target["_id"].encode()) > MAX_ID_BYTES:
                 return _refused(
@@ -148,14 +151,25 @@ class BulkEndpoint:
                 )
             operations.append((target, source))
         with self._lock:
-            items = [self._create(target["_index"], target["_id"], source) for target, source in operations]
-        errors = any("error" in item["create"] for item in items)
+            items = [self._create(target["_index"], target["_id"], source, target["_op"]) for target, source in operations]
+        errors = any("error" in answer for item in items for answer in item.values())
         return 200, json.dumps({"took": 1, "errors": errors, "items": items}).encode()
 
-    def _create(self, index: str, identity: str, source: bytes) -> dict[str, Any]:
+    def mget(self, body: bytes) -> bytes:
+        """Answer a request for documents by their ids, with the whole of each."""
+        with self._lock:
+            docs = [
+                {**wanted, "found": True, "_source": self.documents[wanted["_id"]]}
+                if self.indices.get(wanted["_id"]) == wanted["_index"]
+                else {"_index": wanted["_index"], "_id": wanted["_id"], "found": False}
+                for wanted in json.loads(body)["docs"]
+            ]
+        return json.dumps({"docs": docs}).encode()
+
+    def _create(self, index: str, identity: str, source: bytes, operation: str = "create") -> dict[str, Any]:
         self._tries[identity] += 1
         verdict = self.judge(Item(index, identity, source, self._tries[identity]))
-        if verdict is None and identity in self.documents:
+        if verdict is None and identity in self.documents and operation == "create":
             verdict = Verdict(
                 409, "version_conflict_engine_exception", f"[{identity}]: version conflict, document already exists"
             )
@@ -168,8 +182,8 @@ class BulkEndpoint:
                 self.documents[identity] = document
                 self.sources[identity] = source
                 self.indices[identity] = index
-                return {"create": {"_index": index, "_id": identity, "status": 201}}
-        return {"create": {"_index": index, "_id": identity, "status": verdict.status, "error": verdict.error}}
+                return {operation: {"_index": index, "_id": identity, "status": 201}}
+        return {operation: {"_index": index, "_id": identity, "status": verdict.status, "error": verdict.error}}
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -203,12 +217,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
+        if urlsplit(self.path).path == "/_mget":
+            self._reply(200, self.owner.mget(body))
+            return
         status, answer = self.owner.bulk(body)
         if "filter_path" in parse_qs(urlsplit(self.path).query) and status == 200:
             parsed = json.loads(answer)
             for item in parsed["items"]:
-                for name in ("_index", "_id"):
-                    item["create"].pop(name)
+                for inner in item.values():
+                    del inner["_index"], inner["_id"]
             answer = json.dumps(parsed).encode()
         self._reply(status, answer)
 

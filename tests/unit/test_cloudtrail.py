@@ -96,8 +96,8 @@ def test_the_samples_of_the_alert_rules_are_tagged_both_ways(chunk: int) -> None
         assert parsed.alerting == ([0] if expected else [])
 
 
-def test_a_record_of_no_rule_is_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither its event, its caller nor its error code lets a rule apply; without a caller there is none to apply either."""
+def test_only_a_record_whose_rules_have_more_to_ask_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where event, source, caller and error code say whether a rule is met, nothing else is looked at."""
     asked: list[str] = []
 
     def matching_seen(rules: matching.Rules, record: dict[str, Any]) -> list[str]:
@@ -112,22 +112,29 @@ def test_a_record_of_no_rule_is_never_parsed(monkeypatch: pytest.MonkeyPatch) ->
         {key: value for key, value in record("nobody").items() if key != "userIdentity"},
         record("denied", userIdentity=user, errorCode="AccessDenied"),
         record("root", userIdentity={**user, "type": "Root"}),
-        record("named", userIdentity=user, eventName="StopLogging"),
+        record("named", userIdentity=user, eventName="StopLogging", eventSource="cloudtrail.amazonaws.com"),
+        record("other source", userIdentity=user, eventName="StopLogging"),
+        record("asked", userIdentity=user, eventName="UpdateDetector", eventSource="guardduty.amazonaws.com"),
     ]
-    lines(*map(written, texts))
-    assert asked == ["denied", "root", "named"]
+    found, _ = lines(*map(written, texts))
+    assert asked == ["root", "asked"]
+    tagged = {engine_limits.content(line)["eventID"]: engine_limits.content(line)["ct"].get("alerts") for line in found.lines}
+    assert {name: rules for name, rules in tagged.items() if rules} == {
+        "denied": ["failed-authorisation", "failed-authorisation-burst"],
+        "named": ["trail-stopped"],
+    }
 
 
-def test_rules_for_any_event_are_judged_by_caller_and_code() -> None:
-    """Whatever the deployed rules find, the look-ups that come before have let through."""
+def test_the_look_ups_agree_with_the_rules() -> None:
+    """Where they decide, they find what the rules find; where they let nothing through, no rule is met."""
     rules = matching.deployed()
     for sample in ALERT_SAMPLES:
         for other in ({}, {"errorCode": "AccessDenied"}, {"errorCode": None}, {"userIdentity": None}, {"eventName": "X"}):
             changed = {**sample, **other}
-            let_through = changed["eventName"] in rules.events or bool(
-                rules.of_caller(changed.get("userIdentity")) & rules.of_code(changed.get("errorCode"))
-            )
-            assert let_through or rules.matching(changed) == []
+            bits = rules.of_event.get(changed["eventName"], rules.of_any)
+            bits &= rules.of_caller(changed.get("userIdentity")) & rules.of_code(changed.get("errorCode"))
+            decided = rules.decided(bits, changed.get("eventSource")) if bits else ()
+            assert decided is None or list(decided) == rules.matching(changed)
 
 
 def test_codes_are_remembered_within_a_bound() -> None:
@@ -135,7 +142,9 @@ def test_codes_are_remembered_within_a_bound() -> None:
     rules = matching.Rules([])
     for number in range(5_000):
         rules.of_code(f"code {number}")
+        rules.decided(0, f"source {number}")
     assert 0 < len(rules._codes) <= 2_000
+    assert 0 < len(rules._known) <= 2_000
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.key.rsplit("_", 2)[1] + sample.key[:8])

@@ -151,12 +151,13 @@ def test_all_states_are_there() -> None:
 def test_every_object_has_the_prefix_and_the_mark() -> None:
     """Names and patterns carry INDEX_PREFIX, so that installations share a domain; each object says whose it is."""
     prefix = "acme-"
-    both = settings(INDEX_PREFIX=prefix, AWS_CONFIG="true", VERIFIER_ROLE_ARNS="arn:aws:iam::123456789012:role/verify")
+    verifier = "arn:aws:iam::123456789012:role/verify"
+    both = settings(INDEX_PREFIX=prefix, ALERTS="true", AWS_CONFIG="true", VERIFIER_ROLE_ARNS=verifier)
     every = families(both)
     policies = [lifecycle.policy(family)["policy"] for family in every if family.retention is not None]
     roles = access.roles(both)
     assert [family.name for family in every] == [index_template.name(prefix, family.kind) for family in every]
-    kinds = ("cloudtrail-writer", "config-writer", "cloudtrail-verifier", "cloudtrail-analyst")
+    kinds = ("cloudtrail-writer", "cloudtrail-alerter", "config-writer", "cloudtrail-verifier", "cloudtrail-analyst")
     assert set(roles) == {f"acme-{kind}" for kind in kinds}
     patterns = [pattern for policy in policies for one in policy["ism_template"] for pattern in one["index_patterns"]]
     patterns += [pattern for body in roles.values() for one in body["index_permissions"] for pattern in one["index_patterns"]]
@@ -182,6 +183,25 @@ def test_the_writer_may_only_create() -> None:
     assert [one["allowed_actions"] for one in writer["index_permissions"]] == [
         ["indices:data/write/bulk*", "indices:data/write/index", "indices:admin/create"]
     ]
+
+
+def test_the_alerter_reaches_its_own_index_alone() -> None:
+    """The role writes and reads by id which alerts were told, and has no permission for events."""
+    alerter = access.roles(settings(ALERTS="true"))["cloudtrail-alerter"]
+    assert alerter["cluster_permissions"] == ["indices:data/write/bulk", "indices:data/read/mget"]
+    assert alerter["index_permissions"] == [
+        {
+            "index_patterns": index_template.definition("cloudtrail-alerts")["index_patterns"],
+            "allowed_actions": [
+                "indices:data/write/bulk*",
+                "indices:data/write/index",
+                "indices:data/read/mget*",
+                "indices:admin/create",
+            ],
+        }
+    ]
+    assert access.roles(settings(ALERTS="true"))["cloudtrail-writer"] == access.roles(settings())["cloudtrail-writer"]
+    assert "cloudtrail-alerter" not in access.roles(settings())
 
 
 def test_the_verifier_reads_events_alone() -> None:
@@ -221,6 +241,14 @@ def test_families_have_their_own_lives() -> None:
     assert shards == dict(zip(("cloudtrail", *index_template.CONFIG), (3, 3, 1, 1, 1), strict=True))
     assert [family.kind for family in families(settings())] == ["cloudtrail"]
     assert [family.kind for family in families(settings(AWS_CONFIG="true", OPENSEARCH_SERVICE="aoss"))] == ["cloudtrail"]
+    (alerts,) = (family for family in families(settings(ALERTS="true", RETENTION_DAYS="30")) if family.kind != "cloudtrail")
+    assert (alerts.name, alerts.pattern, alerts.retention, alerts.alias) == (
+        "cloudtrail-alerts",
+        "cloudtrail-alerts",
+        None,
+        False,
+    )
+    assert len(families(settings(ALERTS="true", OPENSEARCH_SERVICE="aoss"))) == 2
 
 
 def test_settings_of_templates_are_compared_as_engines_keep_them() -> None:

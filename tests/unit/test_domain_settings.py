@@ -35,6 +35,7 @@ def test_one_variable_is_enough() -> None:
         index_prefix="",
         daily=False,
         retention_days=0,
+        alerts=False,
         config=False,
         config_retention_days=0,
         lean=False,
@@ -64,6 +65,7 @@ def test_every_variable_is_read() -> None:
         INDEX_PREFIX="audit-",
         INDEX_PERIOD="day",
         RETENTION_DAYS="400",
+        ALERTS="true",
         AWS_CONFIG="true",
         CONFIG_RETENTION_DAYS="2557",
         DOCUMENT_SHAPE="lean",
@@ -87,6 +89,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.lean, settings.refresh_interval, settings.shards, settings.replicas) == (True, "1m", 3, 2)
     assert settings.writer_role_arns == (f"{ROLE}function",)
     assert (settings.config, settings.config_writer_role_arns) == (True, (f"{ROLE}config",))
+    assert settings.alerts is True
     assert settings.verifier_role_arns == (f"{ROLE}verify",)
     assert settings.config_retention_days == 2_557
     assert settings.admin_role_arns == (SSO, "arn:aws:iam::123456789012:user/maria")

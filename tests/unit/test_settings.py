@@ -41,6 +41,10 @@ def test_three_variables_are_enough() -> None:
         quarantine_prefix="quarantine/",
         retention_days=0,
         rules=(),
+        alert_topic_arn="",
+        alert_tiers=frozenset({"page", "ticket"}),
+        alert_max_age_hours=24,
+        dashboards_url="",
         ingest_mode="live",
         bulk_bytes=5_000_000,
         bulk_senders=4,
@@ -66,6 +70,10 @@ def test_every_variable_is_read() -> None:
         RETENTION_DAYS="90",
         EXCLUSION_RULES='[{"name":"r","match":{"eventName":"x"}}]',
         INGEST_MODE="replay",
+        ALERT_TOPIC_ARN="arn:aws:sns:eu-central-1:123456789012:alerts",
+        ALERT_TIERS=" page , digest,",
+        ALERT_MAX_AGE_HOURS="48",
+        DASHBOARDS_URL="https://search.example.com/_dashboards/",
         BULK_BYTES="1000",
         BULK_SENDERS="32",
         OBJECT_FETCHERS=" 1 ",
@@ -73,6 +81,9 @@ def test_every_variable_is_read() -> None:
         MAX_INFLATION_RATIO="10",
     )
     assert settings.endpoint == "http://127.0.0.1:9200/path"
+    assert settings.alert_topic_arn == "arn:aws:sns:eu-central-1:123456789012:alerts"
+    assert (settings.alert_tiers, settings.alert_max_age_hours) == (frozenset({"page", "digest"}), 48)
+    assert settings.dashboards_url == "https://search.example.com/_dashboards"
     assert (settings.auth, settings.service, settings.username, settings.password_secret) == (
         "basic",
         "aoss",
@@ -284,3 +295,20 @@ def test_the_queue_of_cloudtrail_is_an_address() -> None:
     for wrong in ("acme-cloudtrail", "arn:aws:sqs:eu-central-1:123456789012:acme-cloudtrail", "https://host", "https://a b/c"):
         with pytest.raises(SettingsError, match=r"TRAIL_QUEUE_URL.*URL of a queue"):
             ConfigSettings.from_env({**LEAST, "TRAIL_QUEUE_URL": wrong})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("ALERT_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:alerts.fifo", "it must be the ARN of a topic"),
+        ("ALERT_TOPIC_ARN", "alerts", "it must be the ARN of a topic"),
+        ("ALERT_TIERS", "page,pager", "pager is no tier: they are page, ticket, digest and off"),
+        ("ALERT_MAX_AGE_HOURS", "0", "it must be a whole number from 1 to 8,784"),
+        ("DASHBOARDS_URL", "search.example.com", "it must be a URL that begins with https://"),
+        ("DASHBOARDS_URL", "https://search.example.com/#x", "it must be a URL that begins with https://"),
+    ],
+)
+def test_what_is_wrong_with_the_alerts_is_said(variable: str, value: str, reason: str) -> None:
+    """Before anything is read, with what would be right."""
+    (problem,) = problems(**{variable: value})
+    assert problem.startswith(f"{variable} is {value!r}: {reason}")

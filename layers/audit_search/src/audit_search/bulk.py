@@ -83,13 +83,17 @@ class Cause:
 
 @dataclass(slots=True)
 class Batch:
-    """Lines of one or more objects that share a request. `segments` says whose they are: (owner, how many), in order."""
+    """Lines of one or more objects that share a request. `segments` says whose they are: (owner, how many), in order.
+
+    `alerting` are the numbers of those that met an alert rule.
+    """
 
     lines: list[bytes] = field(default_factory=list)
     ids: list[bytes] = field(default_factory=list)
     checksums: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     segments: list[tuple[Any, int]] = field(default_factory=list)
+    alerting: list[int] = field(default_factory=list)
     size: int = 0
 
     def owner(self, number: int) -> Any:

@@ -129,7 +129,7 @@ _EXPIRED: Final = b""
 
 class _Spliced(NamedTuple):
     """The flattened form of an object inside a record: what stands in its place, what `ct` says of it, its fields, and which
-    alert rules for any event such a caller may meet."""
+    alert rules such a caller may meet."""
 
     fields: bytes
     ct: bytes
@@ -264,7 +264,7 @@ class DocumentBuilder:
         lines, ids, checksums, positions = result.lines, result.ids, result.checksums, result.positions
         policy, ct, times, rules = self._policy, self._ct, self._times, self._policy.rules
         identities, tls_details = policy.identities, policy.tls
-        events, of_code = policy.alerts.events, policy.alerts.of_code
+        of_event, of_any, of_code = policy.alerts.of_event.get, policy.alerts.of_any, policy.alerts.of_code
         nobody = self._nobody
         position = first - 1
         for raw, record in zip(window.texts, _decode(window), strict=True):
@@ -343,8 +343,9 @@ class DocumentBuilder:
                 promoted = _promoted(record)
             else:
                 promoted = _FAILURE if record.errorCode or record.errorMessage else _SUCCESS
-            if name in events or who.alerts & of_code(record.errorCode):
-                promoted += self._alerts(text, result)
+            alerts = of_event(name, of_any) & who.alerts
+            if alerts and (alerts := alerts & of_code(record.errorCode)):
+                promoted += self._alerts(alerts, record.eventSource, text, result)
             lines.append(
                 b"".join(
                     (
@@ -415,13 +416,15 @@ class DocumentBuilder:
             result.checksums.append(_checksum(text))
             result.positions.append(position)
 
-    def _alerts(self, text: bytes, result: Lines) -> bytes:
-        """What `ct` holds of the alert rules that a record meets, whose line is the next of `result`."""
-        try:
-            record = msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            record = load(text)
-        names = self._policy.alerts.matching(record)
+    def _alerts(self, bits: int, source: str | None, text: bytes, result: Lines) -> bytes:
+        """What `ct` holds of the alert rules that a record meets, of those that it may meet; its line is the next of `result`."""
+        names: Sequence[str] | None = self._policy.alerts.decided(bits, source)
+        if names is None:
+            try:
+                record = msgspec.json.decode(text)
+            except (msgspec.DecodeError, RecursionError):
+                record = load(text)
+            names = self._policy.alerts.matching(record)
         if not names:
             return b""
         result.alerting.append(len(result.lines))

@@ -83,6 +83,9 @@ RESERVED: Final = frozenset({"raw", "ct", "@timestamp"})
 TRAIL: Final = "cloudtrail"
 """The name of the index family, its template and its read alias, behind the prefix."""
 
+ALERTS: Final = "cloudtrail-alerts"
+"""The index behind the prefix that says which alerts people have been told of, and the name of its template."""
+
 EARLIEST: Final = "2013-01-01"
 """CloudTrail began in 2013: an earlier eventTime is no date. With the latest day it bounds the set of index names."""
 

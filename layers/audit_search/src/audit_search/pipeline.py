@@ -18,6 +18,7 @@ from audit_search.cloudtrail import DocumentBuilder, Lines, Policy, line_of, tex
 from audit_search.documents import Place
 from audit_search.envelopes import Message, Skipped, Target
 from audit_search.fetching import Fetcher, Turn, internal
+from audit_search.notifying import Notifier
 from audit_search.objects import ObjectReader, OpenObject
 from audit_search.quarantine import Entry, Quarantine
 from audit_search.rebuild import Rejection, build
@@ -61,6 +62,7 @@ class Pipeline:
     retention_days: int = 0
     retries: Retries = field(default_factory=Retries)
     recent: Recent = field(default_factory=Recent)
+    notifier: Notifier | None = None
     sender: Callable[..., BulkSender] = BulkSender
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     fetcher: Fetcher = field(init=False, repr=False)
@@ -91,6 +93,8 @@ class _Run:
         pipeline.policy.kept_from = documents.retention_day(self._now, pipeline.retention_days)
         pipeline.policy.would_filter = self._report.would_filter
         self._sender = pipeline.sender(pipeline.engine, deadline, self._rebuild, pipeline.retries)
+        notifier = pipeline.notifier
+        self._notifications = notifier.begin(deadline, self._now, self._report.alerts) if notifier else None
 
     def run(self) -> Report:
         report = self._report
@@ -104,6 +108,8 @@ class _Run:
         finally:
             for unsent in self._sending:
                 unsent.cancel()
+        if self._notifications:
+            self._notifications.finish()
         for job in report.objects:
             report.close(job, self._pipeline.quarantine)
         self._settle_messages()
@@ -179,6 +185,8 @@ class _Run:
 
     def _append(self, job: ObjectReport, made: Lines, start: int, stop: int, size: int) -> None:
         batch = self._batch
+        before = len(batch.lines)
+        batch.alerting += [before + number - start for number in made.alerting if start <= number < stop]
         batch.lines += made.lines[start:stop]
         batch.ids += made.ids[start:stop]
         batch.checksums += made.checksums[start:stop]
@@ -217,6 +225,10 @@ class _Run:
                 for number, outcome in enumerate(part, start):
                     self._apply_one(job, result, number, outcome)
             start += count
+        if self._notifications:
+            for number in batch.alerting:
+                if outcomes[number] != RETURNED:
+                    self._notifications.add(batch.owner(number), batch.lines[number], outcomes[number])
 
     def _apply_one(self, job: ObjectReport, result: BatchResult, number: int, outcome: int) -> None:
         batch, counts = result.batch, job.counts

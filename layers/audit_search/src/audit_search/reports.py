@@ -107,6 +107,7 @@ class Report:
     skipped: list[Skipped] = field(default_factory=list)
     returned_messages: list[tuple[Message, str]] = field(default_factory=list)
     would_filter: Counter[str] = field(default_factory=Counter)
+    alerts: Counter[str] = field(default_factory=Counter)
     requests: int = 0
 
     @property
@@ -137,7 +138,7 @@ class Report:
     @property
     def metrics(self) -> Mapping[str, int]:
         """What is counted beside records, objects and messages, by the name of its metric."""
-        return {"RecordsMatchedByRules": self.would_filter.total()}
+        return {"RecordsMatchedByRules": self.would_filter.total(), **self.alerts}
 
     def close(self, job: ObjectReport, quarantine: Quarantine) -> None:
         """Write what is left for quarantine, and add the counts up. Raises AccountingError when a record has no outcome."""

@@ -100,10 +100,14 @@ class WriterSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings(WriterSettings):
-    """The settings of the CloudTrail function."""
+    """The settings of the CloudTrail function. Without `alert_topic_arn` nobody is told of alerts."""
 
     daily: bool
     rules: tuple[Rule, ...]
+    alert_topic_arn: str = ""
+    alert_tiers: frozenset[str] = frozenset()
+    alert_max_age_hours: int = 24
+    dashboards_url: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -113,7 +117,15 @@ class Settings(WriterSettings):
         """
         read = Reader(environ)
         rules = read.rules()
-        settings = cls(**read.writer(), daily=read.daily(), rules=rules)
+        settings = cls(
+            **read.writer(),
+            daily=read.daily(),
+            rules=rules,
+            alert_topic_arn=read.checked("ALERT_TOPIC_ARN", _topic_arn),
+            alert_tiers=read.tiers(),
+            alert_max_age_hours=read.integer("ALERT_MAX_AGE_HOURS", 24, 1, 24 * 366),
+            dashboards_url=read.checked("DASHBOARDS_URL", _address).rstrip("/"),
+        )
         if read.problems:
             raise SettingsError(read.problems)
         return settings
@@ -251,6 +263,10 @@ class Reader:
             self.problems += str(error).splitlines()
             return ()
 
+    def tiers(self) -> frozenset[str]:
+        """The tiers of alerts that people are told of."""
+        return frozenset(filter(None, map(str.strip, self.checked("ALERT_TIERS", _tiers, default="page,ticket").split(","))))
+
     def writer(self) -> WriterVariables:
         """The variables of a function that writes documents."""
         return WriterVariables(
@@ -335,6 +351,23 @@ def _queue_url(value: str) -> str:
         if re.fullmatch(r"https?://\S+/\S+", value)
         else "it must be the URL of a queue, such as https://sqs.eu-central-1.amazonaws.com/123456789012/name"
     )
+
+
+def _topic_arn(value: str) -> str:
+    return (
+        ""
+        if re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}", value)
+        else "it must be the ARN of a topic (not of a FIFO topic), such as arn:aws:sns:eu-central-1:123456789012:alerts"
+    )
+
+
+def _tiers(value: str) -> str:
+    wrong = sorted(set(map(str.strip, value.split(","))) - {"page", "ticket", "digest", "off", ""})
+    return f"{', '.join(wrong)} is no tier: they are page, ticket, digest and off" if wrong else ""
+
+
+def _address(value: str) -> str:
+    return "" if re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value) else "it must be a URL that begins with https://"
 
 
 def bucket_problem(value: str) -> str:

@@ -7,7 +7,7 @@ The rules are read from `definitions/alerts.json`, which `python -m audit_search
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,7 +18,7 @@ from audit_search.alerts.conditions import Test, compiled, text
 ANY = "*"
 """Stands among the events of a rule for each event there is."""
 
-_MAX_CODES = 2_000  # a log may hold any text as its code
+_MAX_REMEMBERED = 2_000  # a log may hold any text as its code, or as its source
 _SERVICE_LINKED = compiled(
     {"field": "userIdentity.sessionContext.sessionIssuer.arn", "wildcard": "arn:aws*:iam::*:role/aws-service-role/*"}
 )
@@ -30,7 +30,8 @@ class Rule:
 
     `counted` is whether the rule is about how often something happens: the records that it matches are those that count.
     `on_caller` and `on_code` are those parts of its condition that must hold, and look at nothing but `userIdentity` or
-    `errorCode`.
+    `errorCode`; `decided` is whether there is nothing else to it but its events, its sources and its outcome. `title`, `means`
+    and `do` are for people: what happened, what it means, and what to do.
     """
 
     name: str
@@ -45,12 +46,22 @@ class Rule:
     counted: bool
     on_caller: tuple[Test, ...] = ()
     on_code: tuple[Test, ...] = ()
+    decided: bool = False
+    title: str = ""
+    means: str = ""
+    do: str = ""
 
     def may_have(self, code: str | None) -> bool:
         """Whether a record with this `errorCode` can be one that the rule means."""
         if self.outcome != "any" and (self.outcome == "failure") != bool(code):
             return False
         return all(test({"errorCode": code}) for test in self.on_code)
+
+    def may_be_of(self, record: Mapping[str, Any]) -> bool:
+        """Whether the caller of the record, which has `userIdentity` and no more, can be one that the rule means."""
+        if self.leaves_out_service_linked_roles and _SERVICE_LINKED(record):
+            return False
+        return all(test(record) for test in self.on_caller)
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Whether the record, whose event name is one of the rule's, is one that the rule means."""
@@ -70,8 +81,8 @@ class Rule:
 class Rules:
     """Rules by the name of the event.
 
-    A record can only meet one when its event's name is among `events`, or when the bits of its caller and those of its error
-    code have one in common: what the hot path looks up before it parses a record.
+    Each has a bit. A record can only meet those that are in the bits of its event's name (`of_event`, or `of_any` where it is
+    not in there), of its caller and of its error code: what the hot path looks up before it parses a record.
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
@@ -85,22 +96,44 @@ class Rules:
             for event in rule.events:
                 self._by_event.setdefault(event, []).append(rule)
         self._of_all = self._by_event.pop(ANY, [])
+        self._rules = list(self.by_name.values())
         self._codes: dict[str | None, int] = {}
-        self.events = frozenset(self._by_event)
+        self._known: dict[tuple[int, str | None], tuple[str, ...] | None] = {}
+        self.of_any = self._bits(lambda rule: ANY in rule.events)
+        self.of_event: dict[str | None, int] = {
+            event: self.of_any | self._bits(lambda rule, event=event: event in rule.events)  # type: ignore[misc]
+            for event in self._by_event
+        }
+
+    def _bits(self, chosen: Callable[[Rule], bool]) -> int:
+        return sum(1 << number for number, rule in enumerate(self._rules) if chosen(rule))
 
     def of_caller(self, identity: object) -> int:
-        """Of the rules for any event, as bits, those that a record with this `userIdentity` may meet."""
+        """The rules, as bits, that a record with this `userIdentity` may meet."""
         record = {"userIdentity": identity}
-        return sum(1 << n for n, rule in enumerate(self._of_all) if all(test(record) for test in rule.on_caller))
+        return self._bits(lambda rule: rule.may_be_of(record))
 
     def of_code(self, code: str | None) -> int:
-        """Of the rules for any event, as bits, those that a record with this `errorCode` may meet; remembered."""
+        """The rules, as bits, that a record with this `errorCode` may meet; remembered."""
         bits = self._codes.get(code)
         if bits is None:
-            if len(self._codes) >= _MAX_CODES:
+            if len(self._codes) >= _MAX_REMEMBERED:
                 self._codes.clear()
-            bits = self._codes[code] = sum(1 << n for n, rule in enumerate(self._of_all) if rule.may_have(code))
+            bits = self._codes[code] = self._bits(lambda rule: rule.may_have(code))
         return bits
+
+    def decided(self, bits: int, source: str | None) -> tuple[str, ...] | None:
+        """The names of the rules that a record of this `eventSource` meets, sorted, where the bits of its event, its caller and
+        its code decide that; None where a condition has to be asked. Remembered."""
+        try:
+            return self._known[bits, source]
+        except KeyError:
+            if len(self._known) >= _MAX_REMEMBERED:
+                self._known.clear()
+        left = [rule for n, rule in enumerate(self._rules) if bits >> n & 1 and (not rule.sources or source in rule.sources)]
+        names = tuple(sorted(rule.name for rule in left)) if all(rule.decided for rule in left) else None
+        self._known[bits, source] = names
+        return names
 
     def matching(self, record: Mapping[str, Any]) -> list[str]:
         """The names of the rules that the record meets, sorted; a record of any shape is taken."""
@@ -132,18 +165,35 @@ def rule(body: Mapping[str, Any]) -> Rule:
         counted=body.get("threshold") is not None,
         on_caller=_needed(condition, "userIdentity"),
         on_code=_needed(condition, "errorCode"),
+        decided=not body["suppressions"] and _is_decided(condition),
+        title=body.get("title", ""),
+        means=body.get("means", ""),
+        do=body.get("do", ""),
     )
 
 
 def _needed(condition: object, root: str) -> tuple[Test, ...]:
     """The tests of one field, or of what lies in it, without which the condition cannot hold."""
+    return tuple(compiled(part) for part in _parts(condition) if _root(part) == root)
+
+
+def _is_decided(condition: object) -> bool:
+    return all(_root(part) in ("userIdentity", "errorCode") for part in _parts(condition))
+
+
+def _parts(condition: object) -> Iterable[Mapping[str, Any]]:
+    """The parts of a condition that must all hold."""
     if not isinstance(condition, Mapping):
         return ()
-    parts = condition.get("all", [condition])
-    own = (part for part in parts if str(part.get("field", "")).split(".")[0] == root)
-    return tuple(
-        compiled(part) for part in own if not part.keys() & {"equals_field", "opens_to"}
-    )  # they look at more than the field
+    parts: list[Mapping[str, Any]] = condition.get("all", [condition])
+    return parts
+
+
+def _root(part: Mapping[str, Any]) -> str:
+    """The field of the record that a part of a condition looks at, empty where it looks at more than one."""
+    if part.keys() & {"equals_field", "opens_to"}:
+        return ""
+    return str(part.get("field", "")).split(".")[0]
 
 
 @cache

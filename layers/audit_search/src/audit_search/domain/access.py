@@ -37,6 +37,11 @@ def writer(prefix: str) -> str:
     return f"{index_template.name(prefix)}-writer"
 
 
+def alerter(prefix: str) -> str:
+    """The role of what tells people of alerts: it writes down which were told, reads that by id, and nothing else."""
+    return f"{index_template.name(prefix)}-alerter"
+
+
 def config_writer(prefix: str) -> str:
     """The role of what writes AWS Config's documents: it reads and replaces these, and nothing of CloudTrail's."""
     return f"{prefix}config-writer"
@@ -53,9 +58,11 @@ def analyst(prefix: str) -> str:
 
 
 def roles(settings: DomainSettings) -> dict[str, dict[str, Any]]:
-    """The bodies of the roles by their names; those of AWS Config and of the verification where somebody needs them."""
+    """The bodies of the roles by their names; those of alerts, of AWS Config and of the verification where they are needed."""
     prefix = settings.index_prefix
     bodies = {writer(prefix): definition("role.cloudtrail-writer"), analyst(prefix): definition("role.cloudtrail-analyst")}
+    if settings.alerts:
+        bodies[alerter(prefix)] = definition("role.cloudtrail-alerter")
     if settings.config:
         bodies[config_writer(prefix)] = definition("role.config-writer")
     if settings.verifier_role_arns:
@@ -79,6 +86,7 @@ def changes(api: Api, settings: DomainSettings) -> list[Change]:
         return [Change("role", name, "leave out", reason) for name in roles(settings)]
     named = {
         writer(prefix): settings.writer_role_arns,
+        alerter(prefix): settings.writer_role_arns if settings.alerts else (),
         config_writer(prefix): settings.config_writer_role_arns,
         verifier(prefix): settings.verifier_role_arns,
         analyst(prefix): settings.analyst_role_arns,

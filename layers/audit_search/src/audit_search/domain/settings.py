@@ -35,6 +35,7 @@ class DomainSettings:
     index_prefix: str
     daily: bool
     retention_days: int
+    alerts: bool
     config: bool
     config_retention_days: int
     lean: bool
@@ -63,6 +64,7 @@ class DomainSettings:
         settings = cls(
             **read.engine(),
             daily=read.daily(),
+            alerts=read.choice("ALERTS", ("false", "true")) == "true",
             config=read.choice("AWS_CONFIG", ("false", "true")) == "true",
             config_retention_days=read.integer("CONFIG_RETENTION_DAYS", 0, 0, 36_500),
             lean=read.choice("DOCUMENT_SHAPE", ("full", "lean")) == "lean",
