@@ -47,17 +47,24 @@ def verifier(prefix: str) -> str:
     return f"{index_template.name(prefix)}-verifier"
 
 
+def linker(prefix: str) -> str:
+    """The role of what links AWS Config's versions with calls: it searches both, and writes the links."""
+    return f"{prefix}config-linker"
+
+
 def analyst(prefix: str) -> str:
     """The role of those who search, and write nothing."""
     return f"{index_template.name(prefix)}-analyst"
 
 
 def roles(settings: DomainSettings) -> dict[str, dict[str, Any]]:
-    """The bodies of the roles by their names; those of AWS Config and of the verification where somebody needs them."""
+    """The bodies of the roles by their names; those of AWS Config, its links and the verification where somebody needs them."""
     prefix = settings.index_prefix
     bodies = {writer(prefix): definition("role.cloudtrail-writer"), analyst(prefix): definition("role.cloudtrail-analyst")}
     if settings.config:
         bodies[config_writer(prefix)] = definition("role.config-writer")
+    if settings.config and settings.linker_role_arns:
+        bodies[linker(prefix)] = definition("role.config-linker")
     if settings.verifier_role_arns:
         bodies[verifier(prefix)] = definition("role.cloudtrail-verifier")
     for body in bodies.values():
@@ -81,6 +88,7 @@ def changes(api: Api, settings: DomainSettings) -> list[Change]:
         writer(prefix): settings.writer_role_arns,
         config_writer(prefix): settings.config_writer_role_arns,
         verifier(prefix): settings.verifier_role_arns,
+        linker(prefix): settings.linker_role_arns,
         analyst(prefix): settings.analyst_role_arns,
     }
     for name, callers in named.items():
