@@ -47,11 +47,13 @@ def test_a_version_says_who_caused_it(linked: LinkedWorld) -> None:
 @pytest.mark.parametrize("first", ["version", "event"])
 def test_whichever_half_comes_later(linked: LinkedWorld, first: str) -> None:
     """A version hours after its event is linked at once; an event after its version, when the version is looked at again."""
-    halves = {"version": lambda: linked.config(CLOSED_THEN, OPEN), "event": lambda: linked.trail(opening(OPENED))}
-    halves.pop(first)()
+
+    def put(half: str) -> None:
+        linked.config(CLOSED_THEN, OPEN) if half == "version" else linked.trail(opening(OPENED))
+
+    put(first)
     linked.link()
-    for put in halves.values():
-        put()
+    put("event" if first == "version" else "version")
     if first == "version":
         assert linked.caused_by(OPEN)["verdict"] == "not-recorded"
         assert linked.link().linked == 0, "not due yet"
