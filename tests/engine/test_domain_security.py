@@ -10,6 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -356,14 +357,15 @@ def test_the_linking_does_all_that_it_has_to(linking: Installation) -> None:
     engine = HttpEngine(linking.settings, lambda: Caller(linking.node, role))
     index_template.check(engine, linking.prefix, index_template.LINKS)
     for minutes, linked in ((2, 2), (30, 2)):
-        totals = Linker(engine, linking.prefix, now=lambda minutes=minutes: time.time() + minutes * 60).run(time.monotonic() + 60)
+        now = time.time() + minutes * 60
+        totals = Linker(engine, linking.prefix, now=partial(float, now)).run(time.monotonic() + 60)
         assert (totals.linked, totals.caused, totals.problem) == (linked, 1, "")
         linking.node.request("POST", f"/{linking.prefix}*/_refresh")
     query = {"query": {"term": {"cfg.causedBy.kind": "direct"}}}
     found = linking.node.request("POST", f"/{linking.prefix}config-history/_search", query, backend_roles=[linking.analyst])
     assert [hit["_source"]["resourceId"] for hit in found["hits"]["hits"]] == [GROUP]
-    query = {"query": {"range": {"causedBy.score": {"gte": 0.9}}}}
-    found = linking.node.request("POST", f"/{linking.prefix}config-causes/_search", query, backend_roles=[linking.analyst])
+    sure = {"query": {"range": {"causedBy.score": {"gte": 0.9}}}}
+    found = linking.node.request("POST", f"/{linking.prefix}config-causes/_search", sure, backend_roles=[linking.analyst])
     assert [hit["_source"]["causedBy"]["eventName"] for hit in found["hits"]["hits"]] == [["AuthorizeSecurityGroupIngress"]]
 
 
