@@ -51,7 +51,7 @@ validate: sam-ready ## check the template
 build: sam-ready ## build what is deployed (ARCHITECTURE=x86_64 for the other processor)
 	@mkdir -p .cache/sam
 	@$(SAM_ENV) sam build --build-dir "$(BUILD_DIR)" --parameter-overrides "Architecture=$(ARCHITECTURE)"
-	@for part in AuditSearchLayer:/opt DependenciesLayer:/opt CloudTrailFunction:/var/task ConfigFunction:/var/task SetupFunction:/var/task WatchFunction:/var/task VerifyFunction:/var/task; do \
+	@for part in AuditSearchLayer:/opt DependenciesLayer:/opt CloudTrailFunction:/var/task ConfigFunction:/var/task SetupFunction:/var/task WatchFunction:/var/task VerifyFunction:/var/task CausesFunction:/var/task; do \
 		$(SAM_BIN)/python -m compileall -q --invalidation-mode unchecked-hash -s "$(BUILD_DIR)/$${part%%:*}" -p "$${part#*:}" "$(BUILD_DIR)/$${part%%:*}" || exit; \
 	done
 

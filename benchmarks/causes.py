@@ -89,10 +89,10 @@ class Records:
     def found(self, version: Version) -> list[str]:
         """The ids of the records that hold one of the texts that the version is looked up by, from before it."""
         hits: set[str] = set()
-        for text in version.lookups:
+        for text, source in version.lookups:
             words = _WORD.findall(text.lower())
             common = set.intersection(*(self.by_word.get(word, set()) for word in words)) if words else set()
-            hits |= common
+            hits |= {one for one in common if not source or self.raw[one]["eventSource"] == source}
         return [one for one in hits if version.captured - LOOK_BACK <= self.calls[one].time <= version.captured + 2_000]
 
 

@@ -22,7 +22,7 @@ MEMORY_MB, BATCH, WINDOW_SECONDS = 1_769, 10, 5
 LOG_BYTES_OBJECT, LOG_BYTES_INVOCATION = 600, 1_800
 METRICS, ALARMS, DASHBOARDS, ENDPOINTS = 24, 19, 1, 4
 CONFIG_ITEMS = 100_000
-CONFIG_METRICS, CONFIG_ALARMS = 25, 6  # what AWS Config adds, where it is taken
+CONFIG_METRICS, CONFIG_ALARMS = 31, 7  # what AWS Config adds, where it is taken
 NODE, VOLUME_GIB = "r7g.large.search", 100
 
 VERIFY_HOURS, VERIFY_SECONDS = (24, 12, 8, 6, 4, 3, 2, 1), 850  # the template's choices, and the time that a run has for files

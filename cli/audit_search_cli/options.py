@@ -128,6 +128,7 @@ VARIABLES = {
     "writer_role_arns": "WRITER_ROLE_ARNS",
     "config_writer_role_arns": "CONFIG_WRITER_ROLE_ARNS",
     "verifier_role_arns": "VERIFIER_ROLE_ARNS",
+    "linker_role_arns": "LINKER_ROLE_ARNS",
     "admin_role_arns": "ADMIN_ROLE_ARNS",
     "analyst_role_arns": "ANALYST_ROLE_ARNS",
     "alert_topic_arn": "ALERT_TOPIC_ARN",
@@ -232,6 +233,7 @@ _SETTINGS_OPTIONS = [
         _SETTINGS, "--config-writer-role-arns", "IAM roles that write AWS Config's items, separated by commas.", metavar="ARNS"
     ),
     _option(_SETTINGS, "--verifier-role-arns", "IAM roles that look whether each event is there.", metavar="ARNS"),
+    _option(_SETTINGS, "--linker-role-arns", "IAM roles that link AWS Config's versions with calls.", metavar="ARNS"),
     _option(_SETTINGS, "--admin-role-arns", "IAM roles of administrators, separated by commas.", metavar="ARNS"),
     _option(_SETTINGS, "--analyst-role-arns", "IAM roles of people who search, separated by commas.", metavar="ARNS"),
     _option(_SETTINGS, "--alert-topic-arn", "SNS topic that monitors tell of bursts.", metavar="ARN"),

@@ -18,6 +18,8 @@ from tests.deploy.conftest import Deploy, of, with_password
 from tests.deploy.deployable import sid_of, without_statement
 from tests.deploy.stacks import DeployError, Stack, records
 from tests.deploy.test_config_permissions import CONFIG, READ_PASSWORD
+from tests.deploy.test_linking import PROVEN as LINKING
+from tests.deploy.test_linking import READ_PASSWORD as READ_PASSWORD_TO_LINK
 from tests.deploy.test_verification import PROVEN as VERIFICATION
 from tests.deploy.test_verification import READ_PASSWORD as READ_PASSWORD_TO_VERIFY
 from tests.deploy.trails import Trail
@@ -291,6 +293,7 @@ def test_a_watch_that_may_not_list_fails(deploy: Deploy, domain: AmazonDomain, t
 PROVEN = {
     "CloudTrailFunctionRole": {*CLOUDTRAIL},
     "ConfigFunctionRole": {*CONFIG, READ_PASSWORD},
+    "CausesFunctionRole": {*LINKING, READ_PASSWORD_TO_LINK},
     "SetupFunctionRole": {*SETUP, "KeepBackups", "ImportDashboards", "LendChannelRole"},
     "VerifyFunctionRole": {*VERIFICATION, READ_PASSWORD_TO_VERIFY},
     "WatchFunctionRole": {"ListDigests"},

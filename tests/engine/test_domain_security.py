@@ -6,9 +6,11 @@ Callers are those of an Amazon domain: IAM roles, whose name and backend role is
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from audit_search.aws_config.documents import HealthEvent, Origin
 from audit_search.aws_config.history import Arrival, History
 from audit_search.aws_config.reconciliation import reconcile
 from audit_search.bulk import Body
+from audit_search.causes.linking import Linker
 from audit_search.cloudtrail import Policy
 from audit_search.documents import Naming
 from audit_search.domain import access
@@ -33,6 +36,7 @@ from tests.support.aws import record, records, text_of
 from tests.support.config_world import ACCOUNT as ACCOUNT_ID
 from tests.support.config_world import REGION, START, counted, version
 from tests.support.domains import actions, the
+from tests.support.linked_world import GROUP, OPENED, group, opening
 from tests.support.opensearch_node import NodeUnavailableError, must_be_present
 from tests.support.secured_node import ADMIN, PASSWORD, SecuredNode, shared_secured_node
 
@@ -387,6 +391,63 @@ def test_analysts_search_aws_config_and_write_nothing_there(with_config: Install
         ("GET", "config-timeline/_doc/x", None),
     ):
         assert with_config.node.call(method, f"/{with_config.prefix}{path}", body, backend_roles=[with_config.analyst])[0] == 403
+
+
+@pytest.fixture(scope="module")
+def linking(make: Make) -> Installation:
+    """An installation whose versions are linked, with a group that was opened and the event of it."""
+    config = {"AWS_CONFIG": "true", "CONFIG_WRITER_ROLE_ARNS": f"{ACCOUNT}:role/config-writer"}
+    installation = make(**config, LINKER_ROLE_ARNS=f"{ACCOUNT}:role/linker")
+    installation.set_up()
+    items = [group(OPENED - 3_600_000, opened=False), group(OPENED + 90_000, opened=True)]
+    written = config_history(installation).write([Arrival(item) for item in items], time.monotonic() + 60)
+    assert counted(written) == {"indexed": 2}
+    installation.node.request(
+        "PUT", f"/{installation.index}/_doc/there", {**opening(OPENED), "raw": json.dumps(opening(OPENED)), "ct": {}}
+    )
+    installation.node.request("POST", f"/{installation.prefix}*/_refresh")
+    return installation
+
+
+def test_the_linking_does_all_that_it_has_to(linking: Installation) -> None:
+    """With its own role it reads events and versions, writes links and what they say of versions, and looks at them again."""
+    (role,) = linking.settings.linker_role_arns
+    assert actions(linking.set_up().changes, "role mapping")[f"{linking.prefix}config-linker"] == "unchanged"
+    engine = HttpEngine(linking.settings, lambda: Caller(linking.node, role))
+    index_template.check(engine, linking.prefix, index_template.LINKS)
+    for minutes, linked in ((2, 2), (30, 2)):
+        now = time.time() + minutes * 60
+        totals = Linker(engine, linking.prefix, now=partial(float, now)).run(time.monotonic() + 60)
+        assert (totals.linked, totals.caused, totals.problem) == (linked, 1, "")
+        linking.node.request("POST", f"/{linking.prefix}*/_refresh")
+    query = {"query": {"term": {"cfg.causedBy.kind": "direct"}}}
+    found = linking.node.request("POST", f"/{linking.prefix}config-history/_search", query, backend_roles=[linking.analyst])
+    assert [hit["_source"]["resourceId"] for hit in found["hits"]["hits"]] == [GROUP]
+    sure = {"query": {"range": {"causedBy.score": {"gte": 0.9}}}}
+    found = linking.node.request("POST", f"/{linking.prefix}config-causes/_search", sure, backend_roles=[linking.analyst])
+    assert [hit["_source"]["causedBy"]["eventName"] for hit in found["hits"]["hits"]] == [["AuthorizeSecurityGroupIngress"]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/{prefix}cloudtrail-2026.11/_doc/mine"),
+        ("DELETE", "/{prefix}cloudtrail-2026.11/_doc/there"),
+        ("DELETE", "/{prefix}config-history-2025.11"),
+        ("PUT", "/{prefix}config-current-v1/_doc/x"),
+        ("POST", "/{prefix}config-current/_search"),
+        ("POST", "/{prefix}config-events/_search"),
+        ("GET", "/{prefix}config-timeline/_doc/x"),
+        ("PUT", "/{prefix}config-causes-2025.11/_settings"),
+        ("PUT", "/other-config-causes-2025.11/_doc/x"),
+        ("GET", f"{SECURITY}/roles"),
+    ],
+)
+def test_the_linking_can_do_nothing_else(linking: Installation, method: str, path: str) -> None:
+    """It writes no event, deletes nothing, and reads neither latest states nor timelines."""
+    (role,) = linking.settings.linker_role_arns
+    body = {"index.refresh_interval": "5s"} if path.endswith("_settings") else {"a": 1} if method == "PUT" else None
+    assert linking.node.call(method, path.format(prefix=linking.prefix), body, backend_roles=[role])[0] == 403
 
 
 def test_the_function_creates_documents_and_reads_its_template(installed: Installation) -> None:

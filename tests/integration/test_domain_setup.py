@@ -74,10 +74,12 @@ def test_aws_config_has_its_own_families(domain: Domain) -> None:
     """With AWS_CONFIG=true all templates and the index of the latest states are there, and items of any kind find them right."""
     first = domain.set_up(AWS_CONFIG="true")
     prefix = domain.engine.prefix
-    names = {index_template.name(prefix, family): "create" for family in ("cloudtrail", *index_template.CONFIG)}
+    names = {
+        index_template.name(prefix, family): "create" for family in ("cloudtrail", *index_template.CONFIG, index_template.LINKS)
+    }
     assert actions(first.changes, "index template") == names
     assert actions(first.changes, "index") == {f"{prefix}config-current-v1": "create"}
-    index_template.check(domain.engine, prefix, *index_template.CONFIG)
+    index_template.check(domain.engine, prefix, *index_template.CONFIG, index_template.LINKS)
     status, found = domain.engine.call("POST", f"/{prefix}config-current/_search", {"query": {"match_all": {}}})
     assert (status, found["hits"]["total"]["value"]) == (200, 0)
     items = [Arrival(version("vol-1", START + number * MONTH, f"s{number}")) for number in range(3)]

@@ -52,6 +52,7 @@ def test_each_way_in_makes_the_function_and_itself(template: dict[str, Any], way
         *("ConfigQueue", "ConfigQueuePolicy", "ConfigDeadLetterQueue", "ConfigDeadLetterQueuePolicy"),
         *("ConfigDeadLetterAlarm", "ConfigQueueAgeAlarm", "ConfigFunctionErrorAlarm", "ConfigFunctionThrottleAlarm"),
         "ConfigQuarantineAlarm",
+        *("CausesFunction", "CausesFunctionRole", "CausesFunctionLogs", "ConfigLinkErrorAlarm"),
     }
     own = {
         "ConfigTopicArns": {"ConfigSubscription1", "ConfigTopicFailureAlarm"},
@@ -65,8 +66,9 @@ def test_each_way_in_makes_the_function_and_itself(template: dict[str, Any], way
     assert found - {"ConfigTopicArnMade"} == outputs.get(way, set()) | {
         *("ConfigQueueArn", "ConfigQueueUrl", "ConfigDeadLetterQueueUrl"),
         *("ConfigFunctionArn", "ConfigFunctionRoleArn", "ConfigFunctionLogGroup"),
+        *("CausesFunctionArn", "CausesFunctionLogGroup"),
     }
-    assert len(json.loads(stack.value(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]))["widgets"]) == 17
+    assert len(json.loads(stack.value(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]))["widgets"]) == 18
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -186,12 +188,16 @@ def test_a_shared_domain_lets_config_do_what_it_does_and_no_more(template: dict[
     without = json.loads(Evaluated(template, OpenSearchDomainArn=domain, VerifyHours="0").value(output))
     assert [one["Resource"] for one in without] == [f"{domain}/*"]
     stack = Evaluated(template, OpenSearchDomainArn=domain, ConfigEvents="true", IndexPrefix="acme-", VerifyHours="0")
-    first, post, get = json.loads(stack.value(output))
+    first, post, get, link, template_of_links = json.loads(stack.value(output))
     assert first == without[0]
     assert post["Principal"] == get["Principal"] == {"AWS": "${ConfigFunctionRole.Arn}"}
     paths = ("_bulk", "_mget", "acme-config-current*/_search")
     assert (post["Action"], post["Resource"]) == ("es:ESHttpPost", [f"{domain}/{path}" for path in paths])
     assert (get["Action"], get["Resource"]) == ("es:ESHttpGet", f"{domain}/_index_template/*")
+    assert link["Principal"] == template_of_links["Principal"] == {"AWS": "${CausesFunctionRole.Arn}"}
+    searched = (f"acme-{kind}-2*/_search" for kind in ("cloudtrail", "config-history", "config-causes"))
+    assert (link["Action"], link["Resource"]) == ("es:ESHttpPost", [f"{domain}/{path}" for path in ("_bulk", "_mget", *searched)])
+    assert {**template_of_links, "Principal": get["Principal"]} == get
 
 
 def test_the_other_side_gets_its_statements(template: dict[str, Any]) -> None:

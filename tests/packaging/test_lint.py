@@ -28,6 +28,8 @@ ACCEPTED: dict[tuple[str, str], str] = {
     ("WS1004", "SetupFunction"): OWN_LOG,
     ("WS1004", "WatchFunction"): OWN_LOG,
     ("WS1004", "VerifyFunction"): OWN_LOG,
+    ("WS1000", "CausesFunction"): NO_TRACES,
+    ("WS1004", "CausesFunction"): OWN_LOG,
     ("ES1001", "CloudTrailEventSource"): STREAM_ONLY,
     ("ES1001", "ConfigEventSource"): STREAM_ONLY,
     (
@@ -38,6 +40,7 @@ ACCEPTED: dict[tuple[str, str], str] = {
         "ES4000",
         "WatchFunction",
     ): "an event that does not arrive is followed by the next one, and an alarm takes missing figures for the worst",
+    ("ES4000", "CausesFunction"): "an event that does not arrive is followed by the next one, which does the work of both",
     ("ES4000", "VerifyFunction"): "an event that does not arrive is followed by the next one, and an alarm says when none did",
     ("ES6000", "CloudTrailDeadLetterQueue"): ITSELF,
     ("ES6000", "ConfigDeadLetterQueue"): ITSELF,

@@ -41,6 +41,7 @@ ODD: dict[str, dict[str, Any]] = {
         "EventBridge 'Object Created' or CloudTrail's own SNS message.",
     },
     "ConfigFunction": {"errorType": "ReturnedError"},  # it may hold an item, and no engine answers
+    "CausesFunction": {"errorType": "IndexTemplateError"},  # nor does it look at its event, and no engine answers
     "SetupFunction": {
         "errorType": "ValueError",
         "errorMessage": "this function answers CloudFormation: the event has no ResponseURL",

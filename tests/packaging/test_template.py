@@ -437,7 +437,8 @@ def test_a_topic_that_cannot_deliver_leaves_its_message_in_the_dead_letter_queue
 
 def test_the_function_may_call_exactly_the_paths_that_it_calls(template: dict[str, Any]) -> None:
     """Of the domain's HTTP API a writer may make the bulk request, read documents by id (CloudTrail's where it tells of alerts)
-    and the index templates, AWS Config's also searches the latest states, the verification looks CloudTrail's documents up;
+    and the index templates, AWS Config's also searches the latest states, the verification looks CloudTrail's documents up,
+    the linking reads both;
     nobody may delete."""
     allowed: dict[str, set[tuple[str, str]]] = {}
     for name, statement in statements(template):
@@ -462,7 +463,13 @@ def test_the_function_may_call_exactly_the_paths_that_it_calls(template: dict[st
         ("es:ESHttpPost", "/_mget"),
         ("es:ESHttpPost", "/${IndexPrefix}cloudtrail-2*/_search"),
     }
-    assert set(allowed) == {"CloudTrailFunctionRole", "ConfigFunctionRole", "SetupFunctionRole", "VerifyFunctionRole"}
+    assert allowed["CausesFunctionRole"] == {
+        *allowed["CloudTrailFunctionRole"],
+        ("es:ESHttpPost", "/_mget"),
+        *(("es:ESHttpPost", f"/${{IndexPrefix}}{kind}-2*/_search") for kind in ("cloudtrail", "config-history", "config-causes")),
+    }
+    functions = ("CloudTrail", "Config", "Setup", "Verify", "Causes")
+    assert set(allowed) == {f"{name}FunctionRole" for name in functions}
 
 
 ALARMED = {
@@ -502,7 +509,7 @@ def test_metrics_that_alarms_and_dashboard_show_exist(template: dict[str, Any]) 
     package = ROOT / "layers/audit_search/src/audit_search"
     source = "".join(
         (package / name).read_text("utf-8")
-        for name in ("observability.py", "notifying.py", "aws_config/reports.py", "validation/reports.py")
+        for name in ("observability.py", "notifying.py", "aws_config/reports.py", "validation/reports.py", "causes/linking.py")
     )
     body, texts = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     everything = body + "".join(texts[part]["Fn::If"][1]["Fn::Sub"] for part in ("Verification", "Config"))

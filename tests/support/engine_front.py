@@ -98,7 +98,10 @@ class EngineFront:
         with contextlib.closing(connection):
             raw = asked.body is None or isinstance(asked.body, bytes)
             payload = asked.body if raw else json.dumps(asked.body).encode()
-            connection.request(asked.method, target, payload, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json"}
+            if encoding := asked.headers.get("content-encoding"):
+                headers["Content-Encoding"] = encoding
+            connection.request(asked.method, target, payload, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
 

@@ -296,4 +296,6 @@ def test_a_version_is_looked_up_by_what_its_causes_may_name() -> None:
     """Id, name, ARN, what it was related to, and the ids in what changed."""
     before = item("AWS::EC2::EIP", "eipalloc-0123456789abcdef0", 600, {"associationId": "eipassoc-0123456789abcdef0"})
     after = item("AWS::EC2::EIP", "eipalloc-0123456789abcdef0", 610, {})
-    assert set(version(after, before).lookups) == {"eipalloc-0123456789abcdef0", "eipassoc-0123456789abcdef0"}
+    assert set(version(after, before).lookups) == {("eipalloc-0123456789abcdef0", ""), ("eipassoc-0123456789abcdef0", "")}
+    named = item("AWS::IAM::Role", ROLE, 600, {}, resourceName="deploy", awsRegion="global")
+    assert set(version(named).lookups) == {(ROLE, ""), ("deploy", "iam.amazonaws.com")}

@@ -636,7 +636,7 @@ def test_what_is_wrong_with_indices_of_aws_config_is_found(config_ward: Ward) ->
 def test_a_set_up_for_aws_config_that_was_left_out_is_found(ward: Ward) -> None:
     """Each template that is missing, and the index of the latest states; once it is done, what drifted."""
     missing = [text for severity, text in found(preparation.preparation, ward.patient(AWS_CONFIG="true")) if severity == "error"]
-    for family in index_template.CONFIG:
+    for family in (*index_template.CONFIG, index_template.LINKS):
         assert any(f"index template {ward.engine.prefix}{family} is missing" in text for text in missing)
     assert any(f"index {ward.engine.prefix}config-current-v1 is missing" in text for text in missing)
     index_template.install(ward.engine, ward.engine.prefix, *index_template.CONFIG, replicas=0, refresh="30s", simple=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
+import sys
 import time
 
 import pytest
@@ -126,7 +128,12 @@ def test_the_metrics_of_a_report_have_all_that_it_counts(capsys: pytest.CaptureF
     report.events.add(events.counts)
     report.notifications.update({"config": 2, "foreign": 7})
     report.returned_messages.append((Message("m1"), "busy"))
-    Observer("config").report(report)
+    observer = Observer("config")
+    # The logger is one for the process, and would go on writing to the standard output that it found at first.
+    for handler in observer.logger.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.stream = sys.stdout
+    observer.report(report)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (blob,) = [line for line in lines if "_aws" in line]
     names = [metric["Name"] for metric in blob["_aws"]["CloudWatchMetrics"][0]["Metrics"]]

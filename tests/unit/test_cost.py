@@ -220,7 +220,7 @@ def test_what_only_some_pay_counted_by_hand() -> None:
     assert usd(lines, "KMS", "a trail with SSE-KMS") == pytest.approx(10.0)
     assert usd(lines, "AWS Config", "100,000 items") == pytest.approx(300)
     idle = 5 * 730 * 3_600 / 20 / 1e6 * 0.40
-    assert usd(lines, "AWS Config", "taken by this stack") == pytest.approx(25 * 0.30 + 6 * 0.10 + idle)
+    assert usd(lines, "AWS Config", "taken by this stack") == pytest.approx(31 * 0.30 + 7 * 0.10 + idle)
     taken = usd(lines, "AWS Config", "100,000 items taken")
     together = 1 + 100_000 / (730 * 3_600)
     invocations = 100_000 / together

@@ -101,6 +101,9 @@ def test_replicas_fit(cluster: Cluster, found: int | None, replicas: int) -> Non
     assert fitting(cluster, found) == replicas
 
 
+ROLE = "arn:aws:iam::123456789012:role/function"
+
+
 def settings(**variables: str) -> DomainSettings:
     """Settings of a domain that is never asked."""
     return DomainSettings.from_env({"OPENSEARCH_ENDPOINT": "https://search.example.com", **variables})
@@ -151,13 +154,19 @@ def test_all_states_are_there() -> None:
 def test_every_object_has_the_prefix_and_the_mark() -> None:
     """Names and patterns carry INDEX_PREFIX, so that installations share a domain; each object says whose it is."""
     prefix = "acme-"
-    verifier = "arn:aws:iam::123456789012:role/verify"
-    both = settings(INDEX_PREFIX=prefix, ALERTS="true", AWS_CONFIG="true", VERIFIER_ROLE_ARNS=verifier)
+    both = settings(INDEX_PREFIX=prefix, ALERTS="true", AWS_CONFIG="true", VERIFIER_ROLE_ARNS=ROLE, LINKER_ROLE_ARNS=ROLE)
     every = families(both)
     policies = [lifecycle.policy(family)["policy"] for family in every if family.retention is not None]
     roles = access.roles(both)
     assert [family.name for family in every] == [index_template.name(prefix, family.kind) for family in every]
-    kinds = ("cloudtrail-writer", "cloudtrail-alerter", "config-writer", "cloudtrail-verifier", "cloudtrail-analyst")
+    kinds = (
+        "cloudtrail-writer",
+        "cloudtrail-alerter",
+        "config-writer",
+        "config-linker",
+        "cloudtrail-verifier",
+        "cloudtrail-analyst",
+    )
     assert set(roles) == {f"acme-{kind}" for kind in kinds}
     patterns = [pattern for policy in policies for one in policy["ism_template"] for pattern in one["index_patterns"]]
     patterns += [pattern for body in roles.values() for one in body["index_permissions"] for pattern in one["index_patterns"]]
@@ -232,13 +241,27 @@ def test_the_config_writer_reads_by_id_and_searches_latest_states_alone() -> Non
     assert sorted(documents["index_patterns"]) == sorted(pattern for patterns in made for pattern in patterns)
 
 
+def test_the_linker_searches_both_and_writes_no_event() -> None:
+    """The role has no permission that deletes, or that writes anything of CloudTrail's; nobody's role is not made."""
+    linker = access.roles(settings(AWS_CONFIG="true", LINKER_ROLE_ARNS=ROLE))["config-linker"]
+    searched, written, made = linker["index_permissions"]
+    assert searched["allowed_actions"] == ["indices:data/read/search"]
+    assert written == {
+        "index_patterns": ["config-history-2*", "config-causes-2*"],
+        "allowed_actions": ["indices:data/read/mget*", "indices:data/write/bulk*", "indices:data/write/index"],
+    }
+    assert made == {"index_patterns": ["config-causes-2*"], "allowed_actions": ["indices:admin/create"]}
+    assert "config-linker" not in access.roles(settings(AWS_CONFIG="true"))
+
+
 def test_families_have_their_own_lives() -> None:
     """Versions and events of AWS Config are kept as long as CONFIG_RETENTION_DAYS says, latest states and timelines for ever."""
     both = settings(AWS_CONFIG="true", RETENTION_DAYS="30", CONFIG_RETENTION_DAYS="2557")
     kept = {family.kind: family.retention for family in families(both)}
-    assert kept == dict(zip(("cloudtrail", *index_template.CONFIG), (30, 2557, None, 2557, None), strict=True))
+    every = ("cloudtrail", *index_template.CONFIG, index_template.LINKS)
+    assert kept == dict(zip(every, (30, 2557, None, 2557, None, 2557), strict=True))
     shards = {family.kind: family.shards for family in families(settings(AWS_CONFIG="true", SHARDS="3"))}
-    assert shards == dict(zip(("cloudtrail", *index_template.CONFIG), (3, 3, 1, 1, 1), strict=True))
+    assert shards == dict(zip(every, (3, 3, 1, 1, 1, 1), strict=True))
     assert [family.kind for family in families(settings())] == ["cloudtrail"]
     assert [family.kind for family in families(settings(AWS_CONFIG="true", OPENSEARCH_SERVICE="aoss"))] == ["cloudtrail"]
     (alerts,) = (family for family in families(settings(ALERTS="true", RETENTION_DAYS="30")) if family.kind != "cloudtrail")

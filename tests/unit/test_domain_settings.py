@@ -45,6 +45,7 @@ def test_one_variable_is_enough() -> None:
         writer_role_arns=(),
         config_writer_role_arns=(),
         verifier_role_arns=(),
+        linker_role_arns=(),
         admin_role_arns=(),
         analyst_role_arns=(),
         domain_admin_role_arn="",
@@ -75,6 +76,7 @@ def test_every_variable_is_read() -> None:
         WRITER_ROLE_ARNS=f"{ROLE}function",
         CONFIG_WRITER_ROLE_ARNS=f"{ROLE}config",
         VERIFIER_ROLE_ARNS=f"{ROLE}verify",
+        LINKER_ROLE_ARNS=f"{ROLE}linker",
         ADMIN_ROLE_ARNS=f" {SSO} ,, arn:aws:iam::123456789012:user/maria",
         ANALYST_ROLE_ARNS=f"security team,{ROLE}analyst,{ROLE}analyst",
         DOMAIN_ADMIN_ROLE_ARN=f"{ROLE}path/admin",
@@ -91,6 +93,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.config, settings.config_writer_role_arns) == (True, (f"{ROLE}config",))
     assert settings.alerts is True
     assert settings.verifier_role_arns == (f"{ROLE}verify",)
+    assert settings.linker_role_arns == (f"{ROLE}linker",)
     assert settings.config_retention_days == 2_557
     assert settings.admin_role_arns == (SSO, "arn:aws:iam::123456789012:user/maria")
     assert settings.analyst_role_arns == ("security team", f"{ROLE}analyst")
@@ -104,6 +107,8 @@ def test_a_writer_of_aws_config_goes_with_its_families() -> None:
     """Who is named without them would be mapped to nothing, and nobody would be told."""
     with pytest.raises(SettingsError, match=r"CONFIG_WRITER_ROLE_ARNS .* set AWS_CONFIG=true as well"):
         read(CONFIG_WRITER_ROLE_ARNS=f"{ROLE}config")
+    with pytest.raises(SettingsError, match=r"LINKER_ROLE_ARNS .* set AWS_CONFIG=true as well"):
+        read(LINKER_ROLE_ARNS=f"{ROLE}linker")
 
 
 @pytest.mark.parametrize(("text", "replicas"), [("", None), ("fit", None), (" fit ", None), ("0", 0), ("20", 20)])

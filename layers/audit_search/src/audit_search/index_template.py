@@ -21,6 +21,9 @@ from audit_search.errors import IndexTemplateError
 CONFIG: Final = ("config-history", "config-current", "config-events", "config-timeline")
 """The families of AWS Config's documents: versions, latest states, the health of Config itself, and who follows whom."""
 
+LINKS: Final = "config-causes"
+"""The family of the links of AWS Config's versions with the calls that caused them; another function writes them."""
+
 _NEVER_REFRESHED: Final = "-1"
 _SMALL_TREES: Final = frozenset({"tags"})
 """Sub-trees that are indexed by path even where the others are not."""

@@ -31,6 +31,19 @@ class Verified(Protocol):
     def summary(self) -> dict[str, object]: ...
 
 
+class Linked(Protocol):
+    """What a run that links versions with calls did, see `causes.linking.Totals`."""
+
+    @property
+    def metrics(self) -> Mapping[str, int]: ...
+
+    @property
+    def figures(self) -> Mapping[str, int]: ...
+
+    @property
+    def strange(self) -> list[str]: ...
+
+
 class Observer:
     """Writes the logs and metrics of one function."""
 
@@ -79,6 +92,16 @@ class Observer:
         self.logger.info("verified", extra=total)
         for name, value in report.metrics.items():
             self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        self._metrics.flush_metrics()
+
+    def linking(self, totals: Linked) -> None:
+        """A line for versions that were not understood, one for the run, and the metrics, 0 too."""
+        for what in totals.strange:
+            self.logger.warning("a version was not understood", extra={"reason": what})
+        self.logger.info("linked", extra=dict(totals.figures))
+        for name, value in totals.metrics.items():
+            unit = MetricUnit.Seconds if name == "LinksBehind" else MetricUnit.Count
+            self._metrics.add_metric(name=name, unit=unit, value=value)
         self._metrics.flush_metrics()
 
     def problem(self, what: str, reason: str) -> None:

@@ -214,6 +214,31 @@ class VerifySettings:
         return settings
 
 
+@dataclass(frozen=True, slots=True)
+class CausesSettings:
+    """What the function that links versions with calls is told: where the engine is."""
+
+    endpoint: str
+    auth: str
+    service: str
+    username: str
+    password_secret: str
+    index_prefix: str
+    retention_days: int
+
+    connections: ClassVar[int] = 8
+    """One for each version that is looked at, and for what is written."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> CausesSettings:
+        """Read and check all settings together. Raises SettingsError with one line for each problem."""
+        read = Reader(environ)
+        settings = cls(**read.engine())
+        if read.problems:
+            raise SettingsError(read.problems)
+        return settings
+
+
 class Reader:
     """Reads variables one by one and keeps what is wrong with them in `problems`."""
 

@@ -27,6 +27,8 @@ CURRENT_INDEX: Final = "config-current-v1"
 """The index behind the alias: writing to the alias would make an index of that name where there is none yet."""
 EVENTS: Final = "config-events"
 TIMELINE: Final = "config-timeline"
+CAUSES: Final = "config-causes"
+"""The links of versions with the calls that caused them, see `causes.links`."""
 
 MAX_RELATIONSHIPS: Final = 5_000
 """Pairs that are searched as pairs: the engine takes 10,000 nested objects in a document, changes included."""

@@ -30,6 +30,8 @@ AHEAD: Final = 2_000
 LIKELY: Final = 0.5
 """From here on a link is called a cause; below it is a possibility."""
 POSSIBLE: Final = 0.1
+_GLOBAL: Final = frozenset({"us-east-1", "us-gov-west-1", "cn-north-1", "cn-northwest-1"})
+"""Where the calls of global services are logged, in each partition of AWS."""
 _MINUTE: Final = 60_000
 _HOUR: Final = 60 * _MINUTE
 _SLOW: Final = frozenset({"rds", "redshift", "elasticache", "es", "eks", "docdb", "dms", "kafka"})
@@ -92,11 +94,15 @@ def explain(version: Version, calls: Iterable[Call], *, recorded: bool = True) -
     return Explanation(version.id, verdict, kept, reason)
 
 
-def _in_place(version: Version, call: Call) -> bool:
-    """A global service's calls are logged in one region; S3 logs some calls there for buckets of any region."""
+def regions(version: Version) -> frozenset[str]:
+    """Where calls on the resource are logged: a global service's in one region, S3's there too for buckets of any region."""
     if version.region == "global" or is_global(version.type):
-        return call.region in ("us-east-1", "us-gov-west-1", "cn-north-1", "cn-northwest-1")
-    return call.region == version.region or (version.type == "AWS::S3::Bucket" and call.region == "us-east-1")
+        return _GLOBAL
+    return frozenset({version.region, "us-east-1"} if version.type == "AWS::S3::Bucket" else {version.region})
+
+
+def _in_place(version: Version, call: Call) -> bool:
+    return call.region in regions(version)
 
 
 def _in_time(version: Version, call: Call) -> bool:

@@ -52,19 +52,26 @@ def verifier(prefix: str) -> str:
     return f"{index_template.name(prefix)}-verifier"
 
 
+def linker(prefix: str) -> str:
+    """The role of what links AWS Config's versions with calls: it searches both, and writes the links."""
+    return f"{prefix}config-linker"
+
+
 def analyst(prefix: str) -> str:
     """The role of those who search, and write nothing."""
     return f"{index_template.name(prefix)}-analyst"
 
 
 def roles(settings: DomainSettings) -> dict[str, dict[str, Any]]:
-    """The bodies of the roles by their names; those of alerts, of AWS Config and of the verification where they are needed."""
+    """The bodies of the roles by their names; those of alerts, of AWS Config, its links and the verification where needed."""
     prefix = settings.index_prefix
     bodies = {writer(prefix): definition("role.cloudtrail-writer"), analyst(prefix): definition("role.cloudtrail-analyst")}
     if settings.alerts:
         bodies[alerter(prefix)] = definition("role.cloudtrail-alerter")
     if settings.config:
         bodies[config_writer(prefix)] = definition("role.config-writer")
+    if settings.config and settings.linker_role_arns:
+        bodies[linker(prefix)] = definition("role.config-linker")
     if settings.verifier_role_arns:
         bodies[verifier(prefix)] = definition("role.cloudtrail-verifier")
     for body in bodies.values():
@@ -89,6 +96,7 @@ def changes(api: Api, settings: DomainSettings) -> list[Change]:
         alerter(prefix): settings.writer_role_arns if settings.alerts else (),
         config_writer(prefix): settings.config_writer_role_arns,
         verifier(prefix): settings.verifier_role_arns,
+        linker(prefix): settings.linker_role_arns,
         analyst(prefix): settings.analyst_role_arns,
     }
     for name, callers in named.items():

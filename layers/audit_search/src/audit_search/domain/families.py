@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from audit_search import index_template
-from audit_search.aws_config.documents import CURRENT, CURRENT_INDEX, EVENTS, HISTORY, TIMELINE
+from audit_search.aws_config.documents import CAUSES, CURRENT, CURRENT_INDEX, EVENTS, HISTORY, TIMELINE
 from audit_search.documents import ALERTS, TRAIL
 from audit_search.domain.settings import DomainSettings
 
@@ -37,14 +37,15 @@ def families(settings: DomainSettings) -> tuple[Family, ...]:
     latest states and timelines.
 
     Versions have as many shards as events of CloudTrail, for they grow with time. The others hold a document for each resource,
-    or a few for each day.
+    or a few for each day; the links of versions a short one for each.
 
     A collection has those of CloudTrail alone: what orders AWS Config's versions (external versions, `if_seq_no`) is not among
     the operations that it is documented to have.
     https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-genref.html
     """
     prefix, refresh, kept = settings.index_prefix, settings.refresh_interval, settings.config_retention_days
-    trail, history, events, current = (index_template.name(prefix, kind) for kind in (TRAIL, HISTORY, EVENTS, CURRENT))
+    kinds = (TRAIL, HISTORY, EVENTS, CURRENT, CAUSES)
+    trail, history, events, current, causes = (index_template.name(prefix, kind) for kind in kinds)
     period = 1 if settings.daily else _MONTH
     ours = Family(TRAIL, trail, f"{trail}-2*", True, settings.shards, settings.lean, refresh, period, settings.retention_days)
     alerts = Family(ALERTS, f"{prefix}{ALERTS}", f"{prefix}{ALERTS}", False, 1, refresh=refresh, period=0)
@@ -55,6 +56,7 @@ def families(settings: DomainSettings) -> tuple[Family, ...]:
         *of_trail,
         Family(HISTORY, history, f"{history}-2*", True, settings.shards, refresh=refresh, retention=kept),
         Family(EVENTS, events, f"{events}-2*", True, 1, refresh=refresh, retention=kept),
+        Family(CAUSES, causes, f"{causes}-2*", True, 1, refresh=refresh, retention=kept),
         Family(CURRENT, current, f"{prefix}{CURRENT_INDEX}", True, 1, refresh=refresh, period=0),
         Family(TIMELINE, f"{prefix}{TIMELINE}", f"{prefix}{TIMELINE}", False, 1, period=0),
     )

@@ -45,6 +45,7 @@ class DomainSettings:
     writer_role_arns: tuple[str, ...]
     config_writer_role_arns: tuple[str, ...]
     verifier_role_arns: tuple[str, ...]
+    linker_role_arns: tuple[str, ...]
     admin_role_arns: tuple[str, ...]
     analyst_role_arns: tuple[str, ...]
     domain_admin_role_arn: str
@@ -74,6 +75,7 @@ class DomainSettings:
             writer_role_arns=_callers(read, "WRITER_ROLE_ARNS"),
             config_writer_role_arns=_callers(read, "CONFIG_WRITER_ROLE_ARNS"),
             verifier_role_arns=_callers(read, "VERIFIER_ROLE_ARNS"),
+            linker_role_arns=_callers(read, "LINKER_ROLE_ARNS"),
             admin_role_arns=_callers(read, "ADMIN_ROLE_ARNS"),
             analyst_role_arns=_callers(read, "ANALYST_ROLE_ARNS"),
             domain_admin_role_arn=read.checked("DOMAIN_ADMIN_ROLE_ARN", _role),
@@ -85,6 +87,8 @@ class DomainSettings:
         )
         if settings.config_writer_role_arns and not settings.config:
             read.problems.append("CONFIG_WRITER_ROLE_ARNS names who writes AWS Config's documents: set AWS_CONFIG=true as well")
+        if settings.linker_role_arns and not settings.config:
+            read.problems.append("LINKER_ROLE_ARNS names who links AWS Config's versions: set AWS_CONFIG=true as well")
         if read.problems:
             raise SettingsError(read.problems)
         return settings
