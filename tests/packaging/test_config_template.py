@@ -165,12 +165,13 @@ def test_both_rules_take_what_config_says_and_not_the_calls_of_its_api(template:
 
 def test_the_functions_role_has_these_statements_and_no_more(template: dict[str, Any]) -> None:
     """What CloudTrail's function may do for its own objects and queue, the handing on of CloudTrail's notices beside it, and
-    no collection."""
+    neither a collection nor alerts."""
     trail, config = (
         [statement["Sid"] for name, statement in statements(template) if name == role and "Sid" in statement]
         for role in ("CloudTrailFunctionRole", "ConfigFunctionRole")
     )
-    assert sorted(config) == sorted({*trail, "HandOnTrailNotices"} - {"CallCollection"})
+    without = {"CallCollection", "ReadAlerts", "TellAlerts", "EncryptAlerts"}
+    assert sorted(config) == sorted({*trail, "HandOnTrailNotices"} - without)
     found = {one["Sid"]: one for name, one in statements(template) if name == "ConfigFunctionRole" and "Sid" in one}
     queues = {sid: one["Resource"] for sid, one in found.items() if "sqs" in str(one["Action"])}
     own = {"Fn::GetAtt": ["ConfigQueue", "Arn"]}
