@@ -229,7 +229,7 @@ def test_what_only_some_pay_counted_by_hand() -> None:
     logs = invocations * 1_800 / 1e9 * 0.53
     requests = 100_000 * 0.5 + (100_000 + 2 * invocations) * 0.4 + invocations * 0.2
     assert taken == pytest.approx(seconds * 1_769 / 1_024 * 0.0000133334 + requests / 1e6 + logs)
-    assert usd(lines, "VPC", "`CreateVpcEndpoints`") == pytest.approx(4 * 3 * 730 * 0.01)
+    assert usd(lines, "VPC", "`CreateVpcEndpoints`") == pytest.approx(5 * 3 * 730 * 0.01)
     assert usd(lines, "VPC", "or three NAT") == pytest.approx(3 * 730 * 0.045 + 16 * 0.045)
     assert usd(lines, "VPC", "bulk requests") == pytest.approx(50 * 2 / 3 * 2 * 0.01)
 
