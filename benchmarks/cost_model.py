@@ -20,7 +20,7 @@ ZONES = 3
 # The template: memory of the function, its queue's batches, at most so many metrics and alarms, endpoints of a VPC.
 MEMORY_MB, BATCH, WINDOW_SECONDS = 1_769, 10, 5
 LOG_BYTES_OBJECT, LOG_BYTES_INVOCATION = 600, 1_800
-METRICS, ALARMS, DASHBOARDS, ENDPOINTS = 24, 21, 1, 5
+METRICS, ALARMS, DASHBOARDS, ENDPOINTS = 29, 21, 1, 5
 CONFIG_ITEMS = 100_000
 CONFIG_METRICS, CONFIG_ALARMS = 31, 7  # what AWS Config adds, where it is taken
 NODE, VOLUME_GIB = "r7g.large.search", 100

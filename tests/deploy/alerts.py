@@ -27,6 +27,8 @@ class Subscriber:
         sqs = stack.client("sqs")
         queue = sqs.create_queue(QueueName=f"{stack.name}-alerts{len(attributes)}")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        service = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Statement": [service]})})
         topic = stack.outputs["AlertTopicArnMade"]
         stack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
         return cls(stack, queue)

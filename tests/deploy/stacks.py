@@ -139,7 +139,7 @@ class Stack:
 
     def documents(self, event_name: str) -> list[dict[str, Any]]:
         """The documents of one kind of event, at most 10,000."""
-        url = f"{self.engine}/{self.prefix}cloudtrail*/_search?size=10000&q=eventName:{event_name}"
+        url = f"{self.engine}/{self.prefix}cloudtrail-2*/_search?size=10000&q=eventName:{event_name}"
         try:
             with urllib.request.urlopen(url, timeout=60) as answer:
                 hits: list[dict[str, Any]] = json.load(answer)["hits"]["hits"]

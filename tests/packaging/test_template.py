@@ -365,7 +365,8 @@ def test_a_door_that_is_open_to_browsers_asks_the_network(template: dict[str, An
             asked = {path["Fn::Sub"].split("${DomainName}")[1] for path in chosen["Resource"]}
             imports = {f"/_dashboards/api/saved_objects/{name}" for name in ("_bulk_get", "_import")}
             plugins = {"/_plugins/_alerting/monitors*", "/_plugins/_notifications/configs*"}
-            assert asked == {path.replace("cloudtrail*", "cloudtrail-2*") for path in set_up_paths(template)} | imports | plugins
+            events = {path.replace("cloudtrail*", "cloudtrail-2*") for path in set_up_paths(template)}
+            assert asked == events | {"/${IndexPrefix}cloudtrail-alerts/*"} | imports | plugins
             assert not any("_search" in path for path in asked)
         elif chosen["Principal"] == {"AWS": "*"}:
             networks = {"IpAddress": {"aws:SourceIp": {"Ref": "AllowedCidrs"}}}
