@@ -13,10 +13,12 @@ from audit_search import __version__
 from audit_search.errors import AuditSearchError, DomainSetupError, EngineUnreachableError, SettingsError
 from audit_search_cli.commands import (
     backfill,
+    changes,
     coverage,
     dashboards,
     dlq,
     doctor,
+    graph,
     lookup,
     notification,
     outputs,
@@ -24,6 +26,7 @@ from audit_search_cli.commands import (
     replay,
     rules,
     setup,
+    state,
     status,
     trends,
     verify,
@@ -132,6 +135,9 @@ main.add_command(lookup.lookup)
 main.add_command(when.when)
 main.add_command(why.why)
 main.add_command(who.who)
+main.add_command(changes.changes)
+main.add_command(state.state)
+main.add_command(graph.graph)
 main.add_command(trends.top)
 main.add_command(trends.stats)
 main.add_command(coverage.coverage)
