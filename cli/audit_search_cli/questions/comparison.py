@@ -1,6 +1,6 @@
 """Two graphs of one resource at two times as one, with what came, went and changed.
 
-AWS Config begins with what is there already. So what has no version before the first time is only *first known* after it,
+AWS Config begins with what is there already. So what nothing told of at the first time is only *first known* after it,
 unless AWS Config says that it was made in between; the same holds for a relationship that nothing recorded then could list.
 """
 
@@ -105,7 +105,7 @@ def _pair(before: Node | None, after: Node | None, differing: tuple[Change, ...]
         return Pair(before, after, "removed")
     if now and not was and before is not None and before.state == "deleted":
         return Pair(before, after, "added")
-    if now and (before is None or before.version is None):
+    if now and before is None:  # what another one named then was there
         made = after.version.created if after and after.version else None
         return Pair(before, after, "added" if made and made > at else "first known")
     return Pair(before, after, "changed" if differing else "same", differing or ())

@@ -8,9 +8,9 @@ https://docs.aws.amazon.com/config/latest/developerguide/view-manage-resource.ht
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
@@ -198,20 +198,27 @@ def held(events: Events, resource: Resource, at: datetime) -> Held:
     """What held at a time, the whole document. Raises as `Events` does."""
     mine = exactly(KEY, resource.key)
     index = name_of(events.prefix, HISTORY)
-    before = _hits(events, index, {"query": all_of(mine, _captured(lte=at)), "sort": _NEWEST, "size": 10})
-    if not before:
+    found = _last(events, index, resource, at)
+    if found is None:
         latest = _hits(events, name_of(events.prefix, CURRENT), {"query": mine, "size": 1})
-        before = [hit for hit in latest if _version(hit).captured <= at]
+        found = next((version for version in map(_version, latest) if version.captured <= at), None)
     oldest = [{TIME: {"order": "asc", "unmapped_type": "date"}}]
     after = _hits(events, index, {"query": all_of(mine, _captured(gt=at)), "sort": oldest, "size": 1, "_source": [TIME]})
     first = _hits(events, index, {"query": mine, "sort": oldest, "size": 1, "_source": [TIME]})
-    found = newest(map(_version, before))
     return Held(at, found, *(_version(hits[0]).captured if hits else None for hits in (after, first)))
 
 
-def newest(found: Iterable[Version]) -> Version | None:
-    """The newest of some versions; of one millisecond the one that the history puts last."""
-    return max(found, key=lambda version: (version.captured, version.id), default=None)
+def _last(events: Events, index: str, resource: Resource, at: datetime) -> Version | None:
+    """The last version up to a time; of one millisecond the one that the history puts last, which is that of the greatest id."""
+    before = _hits(events, index, {"query": all_of(exactly(KEY, resource.key), _captured(lte=at)), "sort": _NEWEST, "size": 1})
+    if not before:
+        return None
+    found = _version(before[0])
+    together = versions(events, resource, found.captured, found.captured + timedelta(milliseconds=1))
+    last = max((version.id for version in together), default=found.id)
+    if last == found.id:
+        return found
+    return next(map(_version, _hits(events, index, {"query": {"ids": {"values": [last]}}, "size": 1})), found)
 
 
 def as_of(events: Events, query: Query, at: datetime, *, most: int) -> list[Version]:

@@ -41,7 +41,7 @@
       edges: data.edges.map((edge) => ({ data: { ...edge, line: COLOURS[edge.mark] } })),
     },
     style: [
-      { selector: "node", style: { label: "data(label)", "text-wrap": "wrap", "text-max-width": 170, "font-size": 10, "text-valign": "bottom", "text-margin-y": 4, width: 30, height: 30, "background-color": "data(tone)", "border-width": 1, "border-color": "#fff" } },
+      { selector: "node", style: { label: "data(label)", "text-wrap": "wrap", "text-max-width": 170, "font-size": 10, "text-valign": "bottom", "text-margin-y": 4, "text-background-color": "#f7f9fb", "text-background-opacity": 0.85, width: 30, height: 30, "background-color": "data(tone)", "border-width": 1, "border-color": "#fff" } },
       { selector: "node[distance = 0]", style: { width: 44, height: 44, "font-weight": "bold", shape: "round-rectangle" } },
       { selector: "node[state = 'not recorded']", style: { "background-opacity": 0.25, "border-color": "#8794a1", "border-style": "dashed" } },
       { selector: "node[state = 'deleted']", style: { "background-opacity": 0.15, "border-color": "#cf222e", "border-width": 2, "border-style": "dotted" } },
