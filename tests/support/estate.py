@@ -83,7 +83,7 @@ def items() -> list[Json]:
     group, vpc, volume = ("AWS::EC2::SecurityGroup", GROUP), ("AWS::EC2::VPC", VPC), ("AWS::EC2::Volume", VOLUME)
     interface, template = ("AWS::EC2::NetworkInterface", INTERFACE), ("AWS::EC2::LaunchTemplate", HOSTILE)
     role = ("AWS::IAM::Role", "AROAEXAMPLE")
-    made = {"resourceCreationTime": "2026-11-20T09:30:00.000Z"}
+    made = {"resourceCreationTime": "2026-11-20T09:45:00.000Z"}
     return [
         item("VPC", VPC, "06:00:00", configurationItemStatus="ResourceDiscovered"),
         _group("07:00:00", opened=False, configurationItemStatus="ResourceDiscovered"),

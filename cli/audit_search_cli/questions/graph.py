@@ -99,6 +99,7 @@ class _Walk:
         self.events = events
         self.most = most
         self.found = Graph(at)
+        self._left: set[str] = set()
 
     def step(self, frontier: list[Node], distance: int) -> list[Node]:
         """Take in what the resources of a frontier are related to; gives what is new."""
@@ -111,7 +112,7 @@ class _Walk:
             near.setdefault(resource.key, node_of(named, distance) if named else Node(resource, distance, "not recorded"))
         new = [near[key] for key in sorted(near) if key not in self.found.nodes]
         room = max(0, self.most - len(self.found.nodes))
-        self.found.left_out += len(new) - len(new[:room])
+        self._left |= {node.resource.key for node in new[room:]}
         self.found.nodes |= {node.resource.key: node for node in new[:room]}
         return new[:room]
 
@@ -120,7 +121,9 @@ class _Walk:
         nodes = self.found.nodes
         self.found.edges = edges(nodes.values())
         known = _Known(nodes.values())
-        self.found.beyond = len({ref.resource.key for node in last for ref, _ in _refs(node) if not known.key(ref)})
+        further = {ref.resource.key for node in last for ref, _ in _refs(node) if not known.key(ref)}
+        self._left -= nodes.keys()
+        self.found.left_out, self.found.beyond = len(self._left), len(further - self._left)
 
     def _naming(self, frontier: list[Node]) -> list[Version]:
         """The versions of the resources that themselves name one of the frontier, as they held then."""
