@@ -28,8 +28,7 @@ _PATIENCE = 120.0
 @functools.cache
 def program() -> str:
     """The path of a Chromium, installed if need be."""
-    found = next((path for name in _NAMES if (path := shutil.which(name))), None)
-    if found:
+    if found := _found():
         return found
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise RuntimeError(f"The tests of the graph's page need Chromium: apt-get install {_PACKAGE}")
@@ -38,7 +37,13 @@ def program() -> str:
         done = subprocess.run(["apt-get", "--quiet", *command], env=quiet, capture_output=True, text=True, check=False)
         if done.returncode and command != ["update"]:
             raise RuntimeError(f"Chromium cannot be installed: {done.stderr[-2_000:]}")
-    return program.__wrapped__()
+    if not (found := _found()):
+        raise RuntimeError(f"{_PACKAGE} was installed, and there is none of {', '.join(_NAMES)}")
+    return found
+
+
+def _found() -> str | None:
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
