@@ -39,14 +39,20 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(tmp_path_factory.mktemp("build") / "build")
 
 
-@pytest.fixture(scope="session")
-def account(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    """A running account."""
-    folder = tmp_path_factory.mktemp("account")
+@contextlib.contextmanager
+def running(build: Path, folder: Path) -> Iterator[Account]:
+    """An account whose files are all in `folder`."""
     certificate = Certificate.make(folder)
     with AmazonDomain("made", "", certificate) as made, Ministack(folder, certificate, made.host) as aws:
         made.aws = aws
         yield Account(aws, Deployer(aws, build, folder), certificate, made)
+
+
+@pytest.fixture(scope="session")
+def account(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """A running account."""
+    with running(build, tmp_path_factory.mktemp("account")) as account:
+        yield account
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ import pytest
 from osmem_server import OsmemServer
 
 from tests.deploy.channels import Channel, audible, found, sample
-from tests.deploy.conftest import Account, of
+from tests.deploy.conftest import Account, of, running
 from tests.deploy.stacks import Stack
 from tests.deploy.test_verification import Storage
 from tests.deploy.trails import Trail
@@ -104,6 +104,13 @@ def operator(account: Account) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": lent["SecretAccessKey"],
         "AWS_SESSION_TOKEN": lent["SessionToken"],
     }
+
+
+@pytest.fixture(scope="module")
+def account(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """An account with nothing else in it: ministack counts the errors of every function for an alarm, whatever its dimensions."""
+    with running(build, tmp_path_factory.mktemp("operated")) as account:
+        yield account
 
 
 @pytest.fixture(scope="module")
