@@ -105,8 +105,8 @@ FAULTS: dict[str, list[Fault]] = {
         ResetAfter(10),
         Answer.throttled(),
         DropItem(1),
+        Answer.too_large(),  # before there can be a request of one line, which is kept in quarantine when it is too large
         RejectItems({2}),
-        Answer.too_large(),
         ResetBefore(),
         Slow(0.1),
     ],
