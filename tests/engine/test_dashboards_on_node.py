@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from generate import CONFIG, SampleObject, config_objects, sample_objects
 
 from audit_search import index_template
 from audit_search.alerts.matching import deployed
-from audit_search.dashboards import alerts, contents, saved_objects
+from audit_search.dashboards import alerts, causes, contents, saved_objects
 from audit_search.dashboards.fields import fields
 from demo.hits import field as value_of
 from tests.engine.test_documented_config_queries import filled as versions
@@ -21,8 +21,11 @@ from tests.engine.test_function_on_node import engine
 from tests.integration.test_function import Make, deliver, make
 from tests.support import graphs, raw_config
 from tests.support.aws import Aws
+from tests.support.config_world import ACCOUNT, World
 from tests.support.engines import TestEngine
 from tests.support.graphs import Record
+from tests.support.linked_world import OPENED, LinkedWorld, group, opening
+from tests.support.opensearch_node import OpenSearchNode
 
 __all__ = ["engine", "make", "versions"]
 
@@ -152,8 +155,27 @@ MEANING: dict[str, Callable[[Record], bool]] = {
     alerts.MET: lambda record: bool(_alerts(record)),
     **{alerts.query(severity): _of_severity(severity) for severity in (*alerts.SEVERITIES, "")},
 }
+
+
+def _caused(record: Record, name: str) -> list[Any]:
+    """The values of a field about its causes."""
+    return of_document(record, f"cfg.causedBy.{name}")
+
+
+def _changed(record: Record) -> bool:
+    return (value_of(dict(record), "cfg.changeCount") or 0) > 0
+
+
 OF_CONFIG: dict[str, Callable[[Record], bool]] = {
     "": lambda _record: True,
+    causes.CAUSED: lambda record: _changed(record) and bool(_caused(record, "eventId")),
+    causes.UNEXPLAINED: lambda record: _changed(record) and bool(_caused(record, "verdict")) and not _caused(record, "eventId"),
+    causes.SURE: lambda record: any(score >= 0.9 for score in _caused(record, "score")),
+    causes.LIKELY: lambda record: bool(_caused(record, "score")) and max(_caused(record, "score")) < 0.9,
+    causes.BY_AWS: lambda record: _caused(record, "verdict") == ["aws-internal"],
+    causes.NONE: lambda record: _caused(record, "verdict") == ["none-found"],
+    causes.NOT_RECORDED: lambda record: _caused(record, "verdict") == ["not-recorded"],
+    causes.NOT_YET: lambda record: not _caused(record, "verdict"),
     contents.CHANGED: lambda record: (value_of(record, "cfg.changeCount") or 0) > 0,
     contents.EXISTING: lambda record: value_of(record, "cfg.deleted") is False,
     contents.COMPLIANCE: lambda record: record["messageType"] == "ComplianceChangeNotification",
@@ -217,8 +239,8 @@ def test_each_graph_of_resources_shows_what_the_documents_hold(versions: TestEng
         documents = _documents(versions, panel.family)
         found = graphs.rows(one, answer)
         assert found == graphs.counted(panel, documents, of_document, OF_CONFIG), panel.slug
-        assert found, panel.slug
-    for search in (search for search in contents.SEARCHES if search.family != contents.TRAIL):
+        assert found or panel.query == causes.CAUSED, panel.slug  # nothing is linked here
+    for search in (search for search in contents.SEARCHES if search.family != contents.TRAIL and search not in causes.SEARCHES):
         body = {"query": graphs.query(search.query), "sort": [{search.newest: "desc"}], "track_total_hits": True}
         total = versions._answer("POST", f"/{versions.prefix}{search.family}/_search", body)["hits"]["total"]["value"]
         assert total == sum(OF_CONFIG[search.query](one) for one in _documents(versions, search.family)) > 0, search.slug
@@ -275,6 +297,65 @@ def test_what_aws_config_says_has_changed_is_among_what_is_changed_most(versions
         path: sum(numbers[0] for (own,), numbers in found.items() if own == path or own.startswith(f"{path}.")) for path in told
     }
     assert {path: shown[path] >= count for path, count in told.items()} == dict.fromkeys(told, True)
+
+
+def _at(minutes: int) -> int:
+    return OPENED + minutes * 60_000
+
+
+@pytest.fixture
+def linked(node: OpenSearchNode) -> Iterator[TestEngine]:
+    """Security groups that ana and ben opened, one that nobody is known to have, one that both changed, and one not looked at."""
+    world = LinkedWorld(World(TestEngine(node.endpoint, real=True)))
+    callers = {"a": "ana", "b": "ben", "c": "ana", "d": ""}
+    for number, (end, user) in enumerate(callers.items()):
+        name = f"sg-0a1b2c3d4e5f6071{end}"
+        minute = number * 2_000
+        world.config(
+            group(_at(minute - 60), opened=False, name=name),
+            group(_at(minute) + 30_000, opened=True, name=name),
+        )
+        # nobody's: only that something else was recorded then
+        world.trail(opening(_at(minute), name=name if user else "sg-00000000000000000", user=user or "eva"))
+    both, tags = "sg-0a1b2c3d4e5f6071e", {"resourcesSet": {"items": [{"resourceId": "sg-0a1b2c3d4e5f6071e"}]}}
+    world.config(
+        group(_at(9_000 - 60), opened=False, name=both),
+        group(_at(9_000) + 30_000, opened=True, name=both, tags={"team": "web"}),
+    )
+    tagging = {"requestParameters": {**tags, "tagSet": {"items": [{"key": "team", "value": "web"}]}}, "eventName": "CreateTags"}
+    world.trail(opening(_at(9_000), name=both), opening(_at(9_000) + 2_000, name=both, user="ben", **tagging))
+    world.link()
+    later = "sg-0a1b2c3d4e5f6071f"
+    world.config(group(_at(12_000), opened=False, name=later), group(_at(12_060), opened=True, name=later))
+    world.refresh()
+    yield world.world.engine
+    world.remove()
+
+
+def test_each_graph_of_causes_shows_what_the_documents_hold(linked: TestEngine) -> None:
+    """Every graph over the calls that caused changes, and the search for changes that none explains, counted over documents."""
+    documents = _documents(linked, causes.VERSIONS)
+    for panel in causes.PANELS:
+        one, answer = drawn(linked, panel.slug)
+        found = graphs.rows(one, answer)
+        assert found == graphs.counted(panel, documents, of_document, OF_CONFIG), panel.slug
+        assert any(any(numbers) for numbers in found.values()), panel.slug
+    for search in causes.SEARCHES:
+        body = {"query": graphs.query(search.query), "sort": [{search.newest: "desc"}], "track_total_hits": True}
+        hits = linked._answer("POST", f"/{linked.prefix}{search.family}/_search", body)["hits"]
+        assert hits["total"]["value"] == sum(map(OF_CONFIG[search.query], documents)) > 0
+
+
+def test_graphs_of_causes_name_those_who_did_it(linked: TestEngine) -> None:
+    """Who opened how many groups, and that the rows of what is known hold every change once."""
+    arn = f"arn:aws:iam::{ACCOUNT}:user/"
+    told = graphs.rows(*drawn(linked, "changes-by-caller"))
+    assert {who: row[:2] for (who,), row in told.items()} == {f"{arn}ana": (3, 3), f"{arn}ben": (2, 2)}
+    rows = graphs.rows(*drawn(linked, "changes-by-certainty"))
+    changed = sum(map(_changed, _documents(linked, causes.VERSIONS)))
+    assert sum(row[0] for row in rows.values()) == changed
+    assert rows["No cause found",][0] == 1
+    assert rows["Not looked at yet",][0] == 1
 
 
 def _documents(engine: TestEngine, family: str) -> list[Record]:

@@ -27,8 +27,8 @@ OPENED = 1_762_200_000_000
 _RULE = {"ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "ipRanges": ["0.0.0.0/0"]}
 
 
-def group(at: int, *, opened: bool, name: str = GROUP) -> Item:
-    """A version of the group, captured `at` (ms)."""
+def group(at: int, *, opened: bool, name: str = GROUP, **more: Any) -> Item:
+    """A version of the group, captured `at` (ms); `more` are other attributes of its item."""
     record = {
         "configurationItemVersion": "1.3",
         "configurationItemCaptureTime": _iso(at),
@@ -40,6 +40,7 @@ def group(at: int, *, opened: bool, name: str = GROUP) -> Item:
         "resourceName": "web",
         "awsRegion": REGION,
         "configuration": {"groupId": name, "ipPermissions": [_RULE] if opened else []},
+        **more,
     }
     found = parse(json.dumps(record))
     assert isinstance(found, Item)

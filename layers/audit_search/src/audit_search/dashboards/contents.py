@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from audit_search.dashboards import alerts
+from audit_search.dashboards import alerts, causes
 from audit_search.dashboards.panels import Board, Controls, Filters, Metric, Panel, Search, Terms, Time
 
 TRAIL: Final = alerts.TRAIL
-VERSIONS: Final = "config-history"
+VERSIONS: Final = causes.VERSIONS
 LATEST: Final = "config-current"
 HEALTH: Final = "config-events"
 
@@ -24,7 +24,7 @@ NETWORK: Final = (
 TRAILS: Final = "eventSource:(cloudtrail.amazonaws.com OR config.amazonaws.com) AND NOT readOnly:true"
 WITHOUT_MFA: Final = "eventName:ConsoleLogin AND ct.consoleLogin:Success AND NOT ct.mfaUsed:Yes"
 COMPLIANCE: Final = "messageType:ComplianceChangeNotification"
-CHANGED: Final = "cfg.changeCount:>0"
+CHANGED: Final = causes.CHANGED
 EXISTING: Final = "cfg.deleted:false"
 
 _EVENT_COLUMNS: Final = ("ct.outcome", "eventSource", "eventName", "ct.caller", "sourceIPAddress", "awsRegion", "errorCode")
@@ -76,12 +76,13 @@ SEARCHES: Final = (
     Search(
         "resource-changes",
         "What changed: before and after",
-        "Each version of a resource that differs from the one before, a line for each change",
+        "Each version of a resource that differs from the one before, a line for each change, and whose call caused it",
         VERSIONS,
-        ("resourceType", "resourceId", "configurationItemStatus", "cfg.changeLines", "awsRegion", "awsAccountId"),
+        ("resourceType", "resourceId", "cfg.changeLines", *causes.COLUMNS, "awsRegion", "awsAccountId"),
         CHANGED,
         _CAPTURED,
     ),
+    *causes.SEARCHES,
     Search(
         "latest-states",
         "Latest state of each resource",
@@ -390,7 +391,7 @@ _RESOURCE_PANELS: Final = (
         COMPLIANCE,
     ),
 )
-PANELS: Final = (*_OVERVIEW, *alerts.PANELS, *_SECURITY, *_FAILURES, *_RESOURCE_PANELS)
+PANELS: Final = (*_OVERVIEW, *alerts.PANELS, *_SECURITY, *_FAILURES, *_RESOURCE_PANELS, *causes.PANELS)
 
 CONTROLS: Final = (
     Controls(
@@ -464,14 +465,17 @@ BOARDS: Final = (
     Board(
         "resources",
         "Audit Search: Resources",
-        "What changed on which resource, before and after, compliance, and the latest state of everything (AWS Config)",
+        "What changed on which resource, by whom, before and after, compliance, and the latest state of everything (AWS Config)",
         "now-7d",
         (
             (9, (("resource-filters", 48),)),
             (8, (("how-many-changes", 24), ("config-freshness", 24))),
             (14, (("changes-over-time", 48),)),
             (16, (("most-changed", 24), ("changed-paths", 24))),
+            (16, (("changes-by-caller", 24), ("changes-by-api", 24))),
+            (16, (("changes-by-certainty", 20), ("changes-caused-over-time", 28))),
             (20, (("resource-changes", 48),)),
+            (14, (("unexplained-changes", 48),)),
             (14, (("compliance-over-time", 24), ("compliance-rules", 24))),
             (14, (("compliance-changes", 48),)),
             (16, (("resource-types", 24), ("resource-regions", 24))),

@@ -18,6 +18,7 @@ _TYPES: Final = {
     "boolean": "boolean",
     "ip": "ip",
     "integer": "number",
+    "float": "number",
     "flat_object": "unknown",
 }
 """The types of the engine by Dashboards' own names."""
