@@ -7,6 +7,7 @@ Fresh processes in turn, on Lambda's Python; figures are medians and spread of t
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import platform
@@ -15,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from audit_search.alerts.matching import deployed
 from benchmarks.generate import key, records, repeated, write_object
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -147,6 +149,17 @@ def load(
     return [*lines, ""], found
 
 
+def alert_rules(found: Mapping[str, list[Figures]], folder: Path, number: int, events: int) -> str:
+    """What matching alert rules costs on a load, in a sentence, and how many of its events met one."""
+    records = json.loads(gzip.decompress((folder / key(number).rpartition("/")[2]).read_bytes()))["Records"]
+    met = sum(1 for record in records if deployed().matching(record)) / len(records)
+    cpu, without = (middle(found[subject], "cpu") * 1e6 / events for subject in ("ours", "ours, without alert rules"))
+    return (
+        f"Matching the {len(deployed().by_name)} alert rules is {cpu - without:.1f} µs of ours ({100 * (cpu - without) / cpu:.0f} %); "
+        f"{100 * met:.0f} % of these events met one."
+    )
+
+
 def machine(packages: Sequence[str] = PACKAGES) -> list[str]:
     """What this was measured on, with the versions of packages."""
     model = (
@@ -218,7 +231,11 @@ def main() -> None:
                         sink,
                     )
                     share = middle(found["the limit: inflate, one parser pass"], "cpu") / middle(found["ours"], "cpu")
-                    report += [*lines, f"The limit is {100 * share:.0f} % of ours.", ""]
+                    report += [
+                        *lines,
+                        f"The limit is {100 * share:.0f} % of ours. {alert_rules(found, folder, number, options.events)}",
+                        "",
+                    ]
             if options.only in (None, "small"):
                 events = options.small * SMALL_RECORDS
                 title = f"{options.small:,} objects of {SMALL_RECORDS} records, in SQS batches of {BATCH}"

@@ -233,6 +233,7 @@ class Policy:
     alerts: Rules = field(default_factory=deployed)
     identities: Splices = field(init=False)
     tls: Splices = field(default_factory=lambda: Splices("tlsDetails"))
+    tags: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     would_filter: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -264,7 +265,8 @@ class DocumentBuilder:
         lines, ids, checksums, positions = result.lines, result.ids, result.checksums, result.positions
         policy, ct, times, rules = self._policy, self._ct, self._times, self._policy.rules
         identities, tls_details = policy.identities, policy.tls
-        of_event, of_any, of_code = policy.alerts.of_event.get, policy.alerts.of_any, policy.alerts.of_code
+        of_event, of_any = policy.alerts.of_event.get, policy.alerts.of_any
+        of_event_succeeded, of_any_succeeded = policy.alerts.of_event_succeeded.get, policy.alerts.of_any_succeeded
         nobody = self._nobody
         position = first - 1
         for raw, record in zip(window.texts, _decode(window), strict=True):
@@ -343,9 +345,12 @@ class DocumentBuilder:
                 promoted = _promoted(record)
             else:
                 promoted = _FAILURE if record.errorCode or record.errorMessage else _SUCCESS
-            alerts = of_event(name, of_any) & who.alerts
-            if alerts and (alerts := alerts & of_code(record.errorCode)):
-                promoted += self._alerts(alerts, record.eventSource, text, result)
+            if (code := record.errorCode) is None:
+                alerts = of_event_succeeded(name, of_any_succeeded) & who.alerts
+            else:
+                alerts = of_event(name, of_any) & who.alerts & policy.alerts.of_code(code)
+            if alerts:
+                promoted += self._alerts(alerts, record, text, result)
             lines.append(
                 b"".join(
                     (
@@ -416,19 +421,23 @@ class DocumentBuilder:
             result.checksums.append(_checksum(text))
             result.positions.append(position)
 
-    def _alerts(self, bits: int, source: str | None, text: bytes, result: Lines) -> bytes:
+    def _alerts(self, bits: int, record: Record, text: bytes, result: Lines) -> bytes:
         """What `ct` holds of the alert rules that a record meets, of those that it may meet; its line is the next of `result`."""
-        names: Sequence[str] | None = self._policy.alerts.decided(bits, source)
-        if names is None:
+        left = self._policy.alerts.remainder(bits, record.eventName, record.eventSource)
+        names = left.sure
+        if left.tests:
             try:
-                record = msgspec.json.decode(text)
+                fields = left.decode(text)
             except (msgspec.DecodeError, RecursionError):
-                record = load(text)
-            names = self._policy.alerts.matching(record)
+                fields = load(text)
+            names = left.matching(fields)
         if not names:
             return b""
         result.alerting.append(len(result.lines))
-        return b'"alerts":%b,' % _encode(names)
+        tag = self._policy.tags.get(names)
+        if tag is None:  # there are few: what one kind of record meets
+            tag = self._policy.tags[names] = b'"alerts":%b,' % _encode(names)
+        return tag
 
     def _rules(self, value: Callable[[str], object]) -> bool:
         """Whether a rule leaves the record out; rules that only count are counted."""

@@ -17,7 +17,7 @@ Values are compared as text: `true` is the boolean and the word, as CloudTrail w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -47,24 +47,51 @@ def compiled(condition: object, where: str = "condition") -> Test:
     if not isinstance(below, list) or not below:
         raise ValueError(f"{where}.{key}: must be a list of conditions, not {_kind(below)}")
     tests = tuple(compiled(each, f"{where}.{key}[{number}]") for number, each in enumerate(below))
-    if key == "all":
-        return lambda record: all(test(record) for test in tests)
-    return lambda record: any(test(record) for test in tests)
+    return _all(tests) if key == "all" else _any(tests)
 
 
-def values(record: object, path: tuple[str, ...]) -> Iterator[object]:
+def _all(tests: tuple[Test, ...]) -> Test:
+    def meets(record: Mapping[str, Any]) -> bool:
+        for test in tests:  # noqa: SIM110  # a generator costs more than the tests
+            if not test(record):
+                return False
+        return True
+
+    return meets
+
+
+def _any(tests: tuple[Test, ...]) -> Test:
+    def meets(record: Mapping[str, Any]) -> bool:
+        for test in tests:  # noqa: SIM110  # as above
+            if test(record):
+                return True
+        return False
+
+    return meets
+
+
+def values(record: object, path: tuple[str, ...]) -> Sequence[object]:
     """What `path` leads to: nothing, one value, or one for each element of the lists on the way."""
-    if isinstance(record, list):
-        for element in record:
-            yield from values(element, path)
-    elif not path:
-        yield record
-    elif isinstance(record, Mapping) and path[0] in record:
-        yield from values(record[path[0]], path[1:])
+    for step, name in enumerate(path):
+        if isinstance(record, dict):
+            if name not in record:
+                return ()
+            record = record[name]
+        elif isinstance(record, list):
+            return [found for element in record for found in values(element, path[step:])]
+        else:
+            return ()
+    if not isinstance(record, list):
+        return (record,)
+    if list not in map(type, record):
+        return record
+    return [found for element in record for found in values(element, ())]
 
 
 def text(value: object) -> str | None:
     """A plain value as it is compared; None for null, lists and objects."""
+    if type(value) is str:
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, str | int | float) else None
@@ -90,7 +117,15 @@ def _of_field(condition: Mapping[str, Any], where: str) -> Test:
         other = _path(operand, place)
         return lambda record: not _texts(record, path).isdisjoint(_texts(record, other))
     accepts = _comparison(operator, operand, place)
-    return lambda record: any(found is not None and accepts(found) for found in map(text, values(record, path)))
+
+    def meets(record: object) -> bool:
+        for value in values(record, path):  # a loop: it is asked of each record of some kinds, and nearly always of one value
+            found = text(value)
+            if found is not None and accepts(found):
+                return True
+        return False
+
+    return meets
 
 
 def _path(field: object, where: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 from audit_search.alerts.conditions import Test, compiled, text
+from audit_search.alerts.remainders import Remainder, remainder
 
 ANY = "*"
 """Stands among the events of a rule for each event there is."""
@@ -30,8 +31,8 @@ class Rule:
 
     `counted` is whether the rule is about how often something happens: the records that it matches are those that count.
     `on_caller` and `on_code` are those parts of its condition that must hold, and look at nothing but `userIdentity` or
-    `errorCode`; `decided` is whether there is nothing else to it but its events, its sources and its outcome. `title`, `means`
-    and `do` are for people: what happened, what it means, and what to do.
+    `errorCode`; `others` are its other parts. `title`, `means` and `do` are for people: what happened, what it means, and what
+    to do.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Rule:
     counted: bool
     on_caller: tuple[Test, ...] = ()
     on_code: tuple[Test, ...] = ()
-    decided: bool = False
+    others: tuple[Mapping[str, Any], ...] = ()
     title: str = ""
     means: str = ""
     do: str = ""
@@ -82,7 +83,8 @@ class Rules:
     """Rules by the name of the event.
 
     Each has a bit. A record can only meet those that are in the bits of its event's name (`of_event`, or `of_any` where it is
-    not in there), of its caller and of its error code: what the hot path looks up before it parses a record.
+    not in there), of its caller and of its error code: what the hot path looks up before it parses a record. For a record
+    without an error code, `of_event_succeeded` and `of_any_succeeded` are the bits of both.
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
@@ -98,12 +100,15 @@ class Rules:
         self._of_all = self._by_event.pop(ANY, [])
         self._rules = list(self.by_name.values())
         self._codes: dict[str | None, int] = {}
-        self._known: dict[tuple[int, str | None], tuple[str, ...] | None] = {}
+        self._remainders: dict[tuple[int, str | None, str | None], Remainder] = {}
         self.of_any = self._bits(lambda rule: ANY in rule.events)
         self.of_event: dict[str | None, int] = {
             event: self.of_any | self._bits(lambda rule, event=event: event in rule.events)  # type: ignore[misc]
             for event in self._by_event
         }
+        succeeded = self.of_code(None)
+        self.of_any_succeeded = self.of_any & succeeded
+        self.of_event_succeeded = {event: bits & succeeded for event, bits in self.of_event.items()}
 
     def _bits(self, chosen: Callable[[Rule], bool]) -> int:
         return sum(1 << number for number, rule in enumerate(self._rules) if chosen(rule))
@@ -122,18 +127,20 @@ class Rules:
             bits = self._codes[code] = self._bits(lambda rule: rule.may_have(code))
         return bits
 
-    def decided(self, bits: int, source: str | None) -> tuple[str, ...] | None:
-        """The names of the rules that a record of this `eventSource` meets, sorted, where the bits of its event, its caller and
-        its code decide that; None where a condition has to be asked. Remembered."""
-        try:
-            return self._known[bits, source]
-        except KeyError:
-            if len(self._known) >= _MAX_REMEMBERED:
-                self._known.clear()
-        left = [rule for n, rule in enumerate(self._rules) if bits >> n & 1 and (not rule.sources or source in rule.sources)]
-        names = tuple(sorted(rule.name for rule in left)) if all(rule.decided for rule in left) else None
-        self._known[bits, source] = names
-        return names
+    def remainder(self, bits: int, event: str | None, source: str | None) -> Remainder:
+        """What is left to ask of a record of this `eventName` and `eventSource`, where `bits` are those of its event, its caller
+        and its code; remembered."""
+        key = (bits, event, source)
+        found = self._remainders.get(key)
+        if found is None:
+            if len(self._remainders) >= _MAX_REMEMBERED:
+                self._remainders.clear()
+            left = (rule for n, rule in enumerate(self._rules) if bits >> n & 1 and (not rule.sources or source in rule.sources))
+            known = {"eventName": event, "eventSource": source}
+            # By the event's time and not by the clock: a suppression is asked for with the whole record.
+            asked = ((rule.name, rule.matches if rule.suppressions else rule.others) for rule in left)
+            found = self._remainders[key] = remainder(asked, known)
+        return found
 
     def matching(self, record: Mapping[str, Any]) -> list[str]:
         """The names of the rules that the record meets, sorted; a record of any shape is taken."""
@@ -165,7 +172,7 @@ def rule(body: Mapping[str, Any]) -> Rule:
         counted=body.get("threshold") is not None,
         on_caller=_needed(condition, "userIdentity"),
         on_code=_needed(condition, "errorCode"),
-        decided=not body["suppressions"] and _is_decided(condition),
+        others=tuple(part for part in _parts(condition) if _root(part) not in ("userIdentity", "errorCode")),
         title=body.get("title", ""),
         means=body.get("means", ""),
         do=body.get("do", ""),
@@ -175,10 +182,6 @@ def rule(body: Mapping[str, Any]) -> Rule:
 def _needed(condition: object, root: str) -> tuple[Test, ...]:
     """The tests of one field, or of what lies in it, without which the condition cannot hold."""
     return tuple(compiled(part) for part in _parts(condition) if _root(part) == root)
-
-
-def _is_decided(condition: object) -> bool:
-    return all(_root(part) in ("userIdentity", "errorCode") for part in _parts(condition))
 
 
 def _parts(condition: object) -> Iterable[Mapping[str, Any]]:

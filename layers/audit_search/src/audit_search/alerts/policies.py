@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
+
 _ACCOUNT = re.compile(r"(?:^|::)(\d{12})(?::|$)")
 _NARROWING = frozenset(
     f"aws:{key}"
@@ -26,13 +28,21 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-publi
 def statements(document: object) -> Iterator[Mapping[str, Any]]:
     """The statements of a policy that stands in a record as an object or as JSON, percent-encoded or not; none of other text."""
     if isinstance(document, str):
+        document = unquote(document) if document.startswith("%7B") else document
         try:
-            document = json.loads(unquote(document) if document.startswith("%7B") else document)
+            document = _parsed(document)
         except (ValueError, RecursionError):  # a log may hold any text
             return
     if isinstance(document, Mapping):
         found = document.get("Statement")
         yield from (each for each in (found if isinstance(found, list) else [found]) if isinstance(each, Mapping))
+
+
+def _parsed(document: str) -> object:
+    try:
+        return msgspec.json.decode(document)
+    except (msgspec.DecodeError, UnicodeEncodeError):  # such as NaN, or a number out of range
+        return json.loads(document)
 
 
 def open_to_everybody(document: object) -> bool:
