@@ -8,6 +8,7 @@ nothing is read as markup.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -74,14 +75,21 @@ class Output:
         self._stream.flush()
 
     def listed(self, name: str, items: Iterable[Any], rest: Callable[[], Mapping[str, Any]]) -> None:
-        """A JSON document with a list of any length under `name`, written item by item, and the fields that `rest` gives then."""
+        """A JSON document with a list of any length under `name`, written item by item, and the fields that `rest` gives then.
+
+        Nothing is written before the first item is there, or it is known that there is none: what fails at once leaves no half
+        of a document.
+        """
+        each = iter(items)
+        begun = list(itertools.islice(each, 1))
+        fields = None if begun else rest()
         self._stream.write(f'{{\n  "{name}": [')
         separator = "\n"
-        for item in items:
+        for item in itertools.chain(begun, each):
             self._stream.write(separator + textwrap.indent(json.dumps(item, indent=2, default=str), "    "))
             separator = ",\n"
         self._stream.write("]" if separator == "\n" else "\n  ]")
-        for key, value in rest().items():
+        for key, value in (rest() if fields is None else fields).items():
             self._stream.write(f",\n  {json.dumps(key)}: " + json.dumps(value, indent=2, default=str).replace("\n", "\n  "))
         self._stream.write("\n}\n")
         self._stream.flush()

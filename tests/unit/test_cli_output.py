@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from audit_search_cli.errors import Problem
 from audit_search_cli.output import Output, clean, counted, human_age, human_bytes, note, progress, progress_bar
 
 HOSTILE = "\x1b[2Jkey\x1b]0;title\x07 [red]x[/red] \u202egpj.exe\u2069 a\nb\tc\x9b31m \u200b"
@@ -48,6 +51,24 @@ def test_json_holds_the_text_as_it_is_and_only_ascii() -> None:
     assert out.isascii()
     assert "\x1b" not in out
     assert "\\u001b" in out
+
+
+def test_a_list_that_fails_at_once_leaves_no_half_of_a_document(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is written where the first item, or what is said of none, cannot be had; else items, and the fields behind them."""
+
+    def refused() -> dict[str, Any]:
+        raise Problem("No", "Yes.")
+
+    output = Output(as_json=True)
+    with pytest.raises(Problem):
+        output.listed("numbers", (refused() for _ in range(2)), dict)
+    with pytest.raises(Problem):
+        output.listed("numbers", [], refused)
+    assert capsys.readouterr().out == ""
+    output.listed("numbers", [1, 2], lambda: {"more": True})
+    assert json.loads(capsys.readouterr().out) == {"numbers": [1, 2], "more": True}
+    output.listed("numbers", [], lambda: {"more": False})
+    assert json.loads(capsys.readouterr().out) == {"numbers": [], "more": False}
 
 
 def test_a_long_text_is_cut_where_it_is_asked_for() -> None:
