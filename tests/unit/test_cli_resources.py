@@ -218,6 +218,8 @@ def test_an_arn_that_config_does_not_have_is_found_by_its_end(engine: TestEngine
     assert [found.id for found in find(events_of(engine), f"arn:aws:iam::{ACCOUNT}:role/path/web-role")] == ["AROAEXAMPLE"]
     assert find(events_of(engine), f"arn:aws:iam::{OTHER}:role/path/web-role") == []
     assert find(events_of(engine), f"arn:aws:iam::{ACCOUNT}:user/web-role") == []
+    assert [found.id for found in find(events_of(engine), "role/path/web-role")] == ["AROAEXAMPLE"]
+    assert find(events_of(engine), "user/web-role") == []
 
 
 @pytest.mark.parametrize("command", ["changes", "state"])

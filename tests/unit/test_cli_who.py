@@ -17,6 +17,7 @@ from audit_search_cli.questions.chains import Chains
 from audit_search_cli.questions.events import Event
 from audit_search_cli.questions.fields import asked as wanted
 from tests.support import incidents, sessions
+from tests.support.aws import record
 from tests.support.engines import TestEngine
 from tests.support.questions import SAMPLES, SHARED, ask, asked, events_of, fill
 
@@ -209,9 +210,18 @@ def test_hostile_texts_reach_no_terminal(engine: TestEngine) -> None:
 def test_a_name_and_an_arn_mean_the_same_as_the_id(engine: TestEngine, answer: dict[str, Any]) -> None:
     """AWS Config knows the others of the three."""
     changes = [one["event"] for one in answer["changes"]]
-    for name in answer["names"]:
+    for name in (*answer["names"], f"security-group/{sessions.GROUP}"):
         found = asked(engine, "who", name, "--max-items", "100")
         assert [one["event"] for one in found["changes"]] == changes, name
+
+
+def test_the_end_of_an_arn_means_what_its_name_means(server: OsmemServer, tmp_path: Path) -> None:
+    """A role is in requests by its name, and by its ARN elsewhere."""
+    engine = engine_on(server)
+    request = {"roleName": "deploy"}
+    made = record("made", eventName="CreateRole", eventSource="iam.amazonaws.com", requestParameters=request, readOnly=False)
+    incidents.put(engine, [made], tmp_path)
+    assert [one["event"] for one in asked(engine, "who", "role/ci/deploy")["changes"]] == ["made"]
 
 
 def test_filters_and_a_limit_are_kept_to(engine: TestEngine) -> None:

@@ -24,7 +24,7 @@ from audit_search_cli.questions.callers import exactly
 from audit_search_cli.questions.events import Events, search
 from audit_search_cli.questions.fields import Query, all_of, any_of, none_of
 from audit_search_cli.questions.filters import stamp
-from audit_search_cli.questions.resources import type_of_arn
+from audit_search_cli.questions.resources import of_end, type_of_arn
 
 TIME: Final = "configurationItemCaptureTime"
 KEY: Final = "cfg.resource"
@@ -158,10 +158,12 @@ def find(events: Events, asked: str, narrow: Narrow | None = None) -> list[Resou
     """The resources that have an id, a name or an ARN, at most some hundreds, in the order of their keys.
 
     An id or an ARN wins over names: a resource may be called as another's id. Of an ARN that AWS Config has for nothing, for
-    some types it has none, the id at its end is looked for in the account that it names. Raises as `Events` does.
+    some types it has none, the id at its end is looked for in the account that it names; and such an end, `role/deploy`,
+    stands for its name. Raises as `Events` does.
     """
     wanted = narrow or Narrow()
-    for query in (any_of(exactly("resourceId", asked), exactly("ARN", asked)), exactly("resourceName", asked), _by_arn(asked)):
+    by_id = any_of(exactly("resourceId", asked), exactly("ARN", asked))
+    for query in (by_id, exactly("resourceName", asked), _by_arn(asked), _by_end(asked)):
         found = _matching(events, all_of(query, wanted.query())) if query else []
         if found:
             return found
@@ -247,6 +249,13 @@ def _by_arn(asked: str) -> Query | None:
     limits += [exactly("resourceType", kind)] if kind else []
     names = [exactly(path, end) for end in ends if end for path in ("resourceId", "resourceName")]
     return all_of(any_of(*names), *limits) if names and limits else None
+
+
+def _by_end(asked: str) -> Query | None:
+    """What the end of an ARN may mean, of the types that have such a one."""
+    name, kinds = of_end(asked)
+    names = any_of(exactly("resourceId", name), exactly("resourceName", name))
+    return all_of(names, any_of(*(exactly("resourceType", kind) for kind in kinds))) if name else None
 
 
 def _matching(events: Events, query: Query) -> list[Resource]:

@@ -181,6 +181,14 @@ def type_of_arn(arn: str) -> str:
     return _ARNS.get((service, re.split("[:/]", rest)[0]), "")
 
 
+def of_end(text: str) -> tuple[str, list[str]]:
+    """The name, and the types it may be of, where a text is the end of an ARN, such as `role/deploy`; an empty text and none
+    where it is not."""
+    kind, mark, name = text.partition("/")
+    types = [named for (_, word), named in _ARNS.items() if word == kind]
+    return (name.rpartition("/")[2], types) if mark and types else ("", [])
+
+
 def keys_of(kind: str) -> tuple[set[str], set[str]]:
     """The keys of requests and responses that name resources of a type, and what its ids begin with."""
     keys = {key for table in _KEYS.values() for key, named in table.items() if named == kind}

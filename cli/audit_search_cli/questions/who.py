@@ -25,6 +25,7 @@ from audit_search_cli.questions.events import Event, Events, search
 from audit_search_cli.questions.fields import Query, all_of, any_of, asked, none_of
 from audit_search_cli.questions.filters import Filters
 from audit_search_cli.questions.places import Place, Places
+from audit_search_cli.questions.resources import of_end
 
 _NAMES: Final = ("resourceId", "resourceName", "ARN")
 _MOST_VERSIONS: Final = 500
@@ -102,11 +103,15 @@ class Reads:
 
 def known(events: Events, resource: str) -> Known:
     """What a name, an id or an ARN means by AWS Config; the name alone where it does not know it."""
-    names: dict[str, None] = {resource: None}
+    end, kinds = of_end(resource)
+    names: dict[str, None] = {name: None for name in (resource, end) if name}
     types: dict[str, None] = {}
     accounts: dict[str, None] = {}
     for index in (CURRENT, HISTORY):
         query = any_of(*(exactly(path, resource) for path in _NAMES))
+        if end:
+            typed = any_of(*(exactly("resourceType", kind) for kind in kinds))
+            query = any_of(query, all_of(typed, any_of(*(exactly(path, end) for path in _NAMES))))
         body = {"size": 100, "query": query, "_source": [*_NAMES, "resourceType", "awsAccountId"]}
         for hit in search(events.engine, name_of(events.prefix, index), body).get("hits", {}).get("hits", []):
             source = hit.get("_source") or {}
