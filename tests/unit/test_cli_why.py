@@ -196,6 +196,12 @@ def test_nothing_found_says_what_was_recorded(engine: TestEngine) -> None:
     assert asked(engine, "why", "no-such-event")["event"] is None
 
 
+def test_a_code_in_the_place_of_an_id_says_how_to_ask_for_it(engine: TestEngine) -> None:
+    """An API as well."""
+    assert "has the event id AccessDenied; did you mean --error AccessDenied?" in ask(engine, "why", "AccessDenied").out
+    assert "did you mean --event-name RunInstances?" in ask(engine, "why", "RunInstances").out
+
+
 def test_without_any_question_it_says_what_to_give() -> None:
     """One line, wrong use."""
     shown = run("why", "--endpoint", "http://127.0.0.1:9", "--auth", "none", env={})

@@ -14,7 +14,7 @@ _KNOWN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A value of a field that no event of any time has, and the nearest values that some have."""
+    """A value of a field that no event of any time has, and the nearest values that some have, or options that fit it."""
 
     field: str
     value: str
@@ -26,10 +26,17 @@ class Hint:
 
 
 def hints(events: Events, filters: Filters) -> list[Hint]:
-    """A hint for each value of a field with few values that no event has; patterns are left alone."""
+    """A hint for each value of a field with few values that no event has, and for an id that is an API or an error's code.
+
+    Patterns are left alone.
+    """
     found: list[Hint] = []
     for name, value in ((name, value) for name, values in filters.where.items() for value in values):
         field, wanted = name, value
+        if name == "event-id":
+            meant = tuple(f"--{other} {wanted}" for other in ("error", "event-name") if events.count(asked(other, wanted)))
+            found += [Hint(field, wanted, meant)] if meant else []
+            continue
         if name == API:
             field, wanted = "event-name", value.rpartition(":")[2]
         known = FIELDS.get(field)
