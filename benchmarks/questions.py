@@ -1,6 +1,7 @@
 """`make bench-questions`: how long each question of the command takes, on one real node, by the library that the command calls.
 
-Made records over a year in monthly indices, each run with the values of another record, so that no answer is that of the run
+Made records over a year in monthly indices, among them the calls that changed and read made resources, whose versions are there
+as well, linked by the linker. Each run has the values of another record or resource, so that no answer is that of the run
 before. Prints a report and writes it to `benchmarks/report-questions.md`. Nothing here passes or fails.
 """
 
@@ -32,12 +33,14 @@ from audit_search_cli.questions.coverage import look
 from audit_search_cli.questions.events import Events
 from audit_search_cli.questions.filters import Filters
 from audit_search_cli.questions.hints import hints
+from benchmarks import questions_resources as about
 from benchmarks.engine import PLACE, ROOT, machine, say, table
 from benchmarks.generate import records
 from tests.support.opensearch_node import OpenSearchNode
 
 END = datetime(2026, 11, 3, 8, tzinfo=UTC)
 YEAR = timedelta(days=365)
+PREFIX = "bench-"
 CHUNK = 2_000
 SAMPLED = 97
 """Every so many-th record lends its values to the questions."""
@@ -63,15 +66,14 @@ def texts(count: int) -> Iterator[str]:
         yield _TIME.sub(f'"eventTime":"{when:%Y-%m-%dT%H:%M:%SZ}"', text, count=1)
 
 
-def load(node: OpenSearchNode, prefix: str, count: int) -> list[Record]:
-    """Index so many records in monthly indices, and give a sample of them."""
+def load(node: OpenSearchNode, prefix: str, texts: Iterator[str], count: int) -> list[Record]:
+    """Index texts of records, so many, in monthly indices, and give a sample of them."""
     family = index_template.body(prefix, replicas=0, shards=1, refresh="-1")
     node.request("PUT", f"/_index_template/{index_template.name(prefix)}", family)
     builder = DocumentBuilder(Policy(), PLACE, Counts())
     sample: list[Record] = []
     position = 0
-    source = texts(count)
-    while chunk := list(itertools.islice(source, CHUNK)):
+    while chunk := list(itertools.islice(texts, CHUNK)):
         sample += [json.loads(text) for text in chunk[:: min(SAMPLED, len(chunk))]]
         joined = ",".join(chunk).encode()
         for window in windows(iter([b'{"Records":[%b]}' % joined])):
@@ -82,8 +84,6 @@ def load(node: OpenSearchNode, prefix: str, count: int) -> list[Record]:
                 sys.exit("The engine refused documents.")
         position += len(chunk)
         say(f"{position:,} of {count:,} events")
-    node.request("POST", f"/{prefix}cloudtrail-2*/_refresh")
-    node.request("POST", f"/{prefix}cloudtrail-2*/_forcemerge?max_num_segments=5")
     return sample
 
 
@@ -162,14 +162,14 @@ QUESTIONS: dict[str, Ask] = {
 """Each question, with the values of a record."""
 
 
-def measure(events: Events, sample: list[Record], runs: int, warm: int) -> dict[str, Answers]:
-    """Each question in turn, over and over, each time with another record."""
+def measure(events: Events, sample: list[Record], items: list[Record], runs: int, warm: int) -> dict[str, Answers]:
+    """Each question in turn, over and over, each time with another record, or the item of another version."""
     rng = random.Random(1)  # the same records each time
     found: dict[str, Answers] = collections.defaultdict(Answers)
     failed = [record for record in sample if "errorCode" in record]
     for number in range(warm + runs):
-        for name, ask in QUESTIONS.items():
-            record = rng.choice(failed if name == WHY else sample)
+        for name, ask in (QUESTIONS | about.QUESTIONS).items():
+            record = rng.choice(items if name in about.QUESTIONS else failed if name == WHY else sample)
             began = time.perf_counter()
             answer = ask(events, record)
             took = 1e3 * (time.perf_counter() - began)
@@ -179,8 +179,8 @@ def measure(events: Events, sample: list[Record], runs: int, warm: int) -> dict[
     return found
 
 
-def report(found: dict[str, Answers], node: OpenSearchNode, count: int, size: int) -> str:
-    """The report as Markdown."""
+def report(found: dict[str, Answers], node: OpenSearchNode, loaded: str) -> str:
+    """The report as Markdown; `loaded` says what was there to ask about."""
     rows = []
     for name, answers in found.items():
         ordered = sorted(answers.times)
@@ -196,36 +196,69 @@ def report(found: dict[str, Answers], node: OpenSearchNode, count: int, size: in
         )
     runs = len(next(iter(found.values())).times)
     method = (
-        f"{machine(node)}. {count:,} made events over a year in monthly indices of one shard, {size / 1e6:,.0f} MB; each question "
-        f"{runs} times, each time with the values of another event, by the library that `audit-search` calls: all its requests, "
-        "and the records read from their text. A start of the command adds some half a second."
+        f"{machine(node)}. {loaded} Each question {runs} times, each time with the values of another event or resource, by the "
+        "library that `audit-search` calls: all its requests, and the records read from their text. A resource is taken as often "
+        "as it has versions, so that those with a long history are asked about most. A start of the command adds some half a "
+        "second."
     )
     lines = [
         "# How long a question takes",
         "",
         method,
         "",
-        *table(["question", "p50 ms", "p95 ms", "longest ms", "events found (median)"], rows),
+        *table(["question", "p50 ms", "p95 ms", "longest ms", "found (median)"], rows),
         f"Load at the end: {os.getloadavg()[0]:.1f}.",
     ]
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+def _world(node: OpenSearchNode, options: argparse.Namespace) -> tuple[list[Record], list[Record], int]:
+    """Load everything; gives a sample of the events, the items of the versions, and how many of these were linked."""
+    about.install(node, PREFIX)
+    bases = about.callers(records(1, 2_000))
+    items: list[Record] = []
+    calls: list[str] = []
+    for life in about.lives(options.versions, options.resources, END, YEAR, bases):
+        items.append(json.loads(json.dumps(life.item)))  # the next version is made of the same one
+        calls += [json.dumps(call, separators=(",", ":")) for call in life.calls]
+    about.load(node, PREFIX, items)
+    rest = options.events - len(calls)
+    sample = load(node, PREFIX, itertools.chain(texts(rest), calls), options.events)
+    node.request("POST", f"/{PREFIX}cloudtrail-2*/_refresh")
+    node.request("POST", f"/{PREFIX}cloudtrail-2*,{PREFIX}config-*/_forcemerge?max_num_segments=5")
+    linked = about.link(node, PREFIX, options.linking)
+    return sample, items, linked
+
+
+def _stored(node: OpenSearchNode, family: str) -> int:
+    found: int = node.request("GET", f"/{PREFIX}{family}-2*/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"]
+    return found
 
 
 def main() -> None:
     """Load, ask, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--versions", type=int, default=50_000)
+    parser.add_argument("--resources", type=int, default=5_000)
+    parser.add_argument("--linking", type=float, default=300, help="seconds that the linker has")
     parser.add_argument("--runs", type=int, default=60)
     parser.add_argument("--warm", type=int, default=5)
     parser.add_argument("--report", type=Path, default=ROOT / "benchmarks" / "report-questions.md")
     options = parser.parse_args()
     with OpenSearchNode(heap="2g") as node:
-        sample = load(node, "bench-", options.events)
-        events = Events(Engine(Target(node.endpoint, auth="none"), Anonymous(), timeout=300), "bench-")
+        started = os.getloadavg()[0]
+        sample, items, linked = _world(node, options)
+        events = Events(Engine(Target(node.endpoint, auth="none"), Anonymous(), timeout=300), PREFIX)
         if events.count({"match_all": {}}) != options.events:
             sys.exit("Not all events are there.")
-        size = node.request("GET", "/bench-cloudtrail-2*/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"]
-        text = report(measure(events, sample, options.runs, options.warm), node, options.events, size)
+        sizes = [_stored(node, family) for family in ("cloudtrail", "config-history")]
+        loaded = (
+            f"{options.events:,} made events over a year in monthly indices of one shard, {sizes[0] / 1e6:,.0f} MB; "
+            f"{len(items):,} versions of {options.resources:,} resources over the same year, {sizes[1] / 1e6:,.0f} MB, of which "
+            f"the linker linked {linked:,}, the oldest first. Load before anything was loaded {started:.1f}."
+        )
+        text = report(measure(events, sample, items, options.runs, options.warm), node, loaded)
     print(text)
     options.report.write_text(text, "utf-8")
 
