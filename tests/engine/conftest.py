@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.opensearch_node import NodeUnavailableError, OpenSearchNode, must_be_present, shared_node
+from tests.support.questions import Engines
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,11 @@ def node() -> OpenSearchNode:
 def endpoint(node: OpenSearchNode) -> str:
     """The address of the node."""
     return node.endpoint
+
+
+@pytest.fixture(scope="module")
+def engines(node: OpenSearchNode) -> Iterator[Engines]:
+    """What makes engines for questions, on the node; they are removed when a module's tests are done."""
+    found = Engines(node.endpoint, real=True)
+    yield found
+    found.remove()

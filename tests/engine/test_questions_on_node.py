@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from audit_search import index_template
 from audit_search_cli.connection import Engine, Target
 from audit_search_cli.questions import trends
 from audit_search_cli.questions.coverage import look
@@ -18,13 +17,11 @@ from audit_search_cli.questions.events import Events
 from audit_search_cli.questions.filters import Filters
 from audit_search_cli.questions.hints import hints
 from tests.engine.test_domain_security import Caller, Make, installed, make, secured
-from tests.support.engines import TestEngine
-from tests.support.opensearch_node import OpenSearchNode
-from tests.support.questions import SAMPLES, SHARED, all_records, events_of, fill, holds, records, when
+from tests.support.questions import SHARED, Engines, all_records, events_of, fill, holds, records, when
 from tests.unit import test_cli_questions, test_questions_events
-from tests.unit.test_questions_events import events
+from tests.unit.test_questions_events import engine, events
 
-__all__ = ["events", "installed", "make", "secured"]
+__all__ = ["engine", "events", "installed", "make", "secured"]
 
 
 def _tests_of(module: ModuleType) -> dict[str, Any]:
@@ -33,16 +30,6 @@ def _tests_of(module: ModuleType) -> dict[str, Any]:
 
 # By their own names, so that a test that is added there runs here without another word.
 globals().update(_tests_of(test_questions_events) | _tests_of(test_cli_questions))
-
-
-@pytest.fixture(scope="module")
-def engine(node: OpenSearchNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine]:
-    """The node with every sample, indexed by the way of the function."""
-    found = TestEngine(node.endpoint, real=True)
-    found.install("cloudtrail", *index_template.CONFIG)
-    fill(found, SAMPLES, tmp_path_factory.mktemp("files"))
-    yield found
-    found.remove()
 
 
 @pytest.mark.parametrize("aws_config", ["false", "true"])
@@ -66,16 +53,14 @@ if SHARED.is_dir():
     REAL = records(SHARED)
 
     @pytest.fixture(scope="module")
-    def real(node: OpenSearchNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Events]:
+    def real(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Events:
         """The node with real records of many accounts, services and years, which nobody made for these questions."""
-        found = TestEngine(node.endpoint, real=True)
-        found.install("cloudtrail", *index_template.CONFIG)
+        found = engines.new()
         assert fill(found, SHARED, tmp_path_factory.mktemp("real")) == len(REAL)
         for event in events_of(found).search({"match_all": {}}):
             if event.record in EACH[event.id]:
                 REAL[event.id] = dict(event.record)  # a few samples have one id with two contents: the first that came is kept
-        yield events_of(found)
-        found.remove()
+        return events_of(found)
 
     def test_every_real_event_comes_once_and_as_it_was(real: Events) -> None:
         """Page after page, newest first, each with its own record."""

@@ -7,27 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from osmem_server import OsmemServer
 
 from tests.support import estate
 from tests.support.chromium import Browser
+from tests.support.engines import TestEngine
 from tests.support.questions import ask
 from tests.unit.test_cli_graph import COMPARED
-from tests.unit.test_cli_resources import engine_on, fill_estate
+from tests.unit.test_cli_resources import engine
+
+__all__ = ["engine"]
 
 CY = "document.getElementById('graph')._cyreg.cy"
 """The library's own handle on what it draws."""
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the made-up account's instance, before and after."""
     folder = tmp_path_factory.mktemp("page")
-    with OsmemServer.start(japanese=False) as server:
-        engine = engine_on(server)
-        fill_estate(engine, folder)
-        shown = ask(engine, *COMPARED, "--html", str(folder / "graph.html"))
-        assert (shown.code, shown.err) == (0, "")
+    shown = ask(engine, *COMPARED, "--html", str(folder / "graph.html"))
+    assert (shown.code, shown.err) == (0, "")
     return folder / "graph.html"
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from audit_search import index_template
 from audit_search.documents import parse_time
 from audit_search.rebuild import load_whole
 from audit_search.records import DigestObjectError, windows
@@ -22,6 +23,28 @@ from tests.support.engines import TestEngine
 SAMPLES = ROOT / "events" / "objects"
 SHARED = ROOT.parent / "shared" / "data" / "cloudtrail"
 """Real objects beside the project, where they are."""
+GOLDEN = ROOT / "tests" / "unit" / "golden"
+"""The answers that are kept; `pytest --renew-golden` writes them anew."""
+
+
+class Engines:
+    """What makes engines at one address, each under names of its own and with every template of the questions."""
+
+    def __init__(self, endpoint: str, *, real: bool) -> None:
+        self._endpoint, self._real = endpoint, real
+        self._made: list[TestEngine] = []
+
+    def new(self) -> TestEngine:
+        """One more, without a document."""
+        found = TestEngine(self._endpoint, real=self._real)
+        self._made.append(found)
+        found.install("cloudtrail", *index_template.CONFIG)
+        return found
+
+    def remove(self) -> None:
+        """Remove all that were made."""
+        for found in self._made:
+            found.remove()
 
 
 def fill(engine: TestEngine, folder: Path, elsewhere: Path) -> int:
@@ -51,6 +74,17 @@ def asked(engine: TestEngine, *arguments: str) -> Any:
     shown = ask(engine, *arguments, "--output", "json")
     assert shown.out, shown
     return shown.document
+
+
+def assert_kept(engine: TestEngine, name: str, question: tuple[str, ...], renew: bool) -> None:
+    """Compare what a person or a script sees of an answer with the one that is kept under a name, to the last sign."""
+    shown = ask(engine, *question)
+    assert (shown.code, shown.err) == (0, "")
+    text = shown.out.replace(engine.prefix, "")
+    kept = GOLDEN / f"{name}.txt"
+    if renew:
+        kept.write_text(text, "utf-8")
+    assert text == kept.read_text("utf-8")
 
 
 def events_of(engine: TestEngine) -> Events:

@@ -6,22 +6,21 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from osmem_server import OsmemServer
 
 from audit_search_cli.questions import page
 from tests.support import estate
 from tests.support.engines import TestEngine
 from tests.support.incidents import ACCOUNT, REGION
-from tests.support.questions import ask, asked
-from tests.unit.test_cli_resources import OBJECTS, engine_on, fill_estate, fill_samples, raw_items
+from tests.support.questions import ask, asked, assert_kept
+from tests.unit.test_cli_resources import OBJECTS, engine, raw_items, samples
 
-GOLDEN = Path(__file__).parent / "golden"
+__all__ = ["engine", "samples"]
+
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "graph": ("graph", "i-0a1b2c3d4e5f60718", "--as-of", "2026-11-06"),
     "graph-compare": ("graph", "i-0a1b2c3d4e5f60718", "--as-of", "2026-11-10", "--compare", "2026-11-04"),
@@ -29,29 +28,6 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     "graph-early": ("graph", "vol-0d6e5f40312091827", "--as-of", "2026-11-02 09:00"),
 }
 """The questions whose whole answers are kept; `pytest --renew-golden` writes them anew."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[OsmemServer]:
-    """The embedded engine."""
-    with OsmemServer.start(japanese=False) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def samples(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
-    """Every sample object."""
-    found = engine_on(server)
-    fill_samples(found, tmp_path_factory.mktemp("files"))
-    return found
-
-
-@pytest.fixture(scope="module")
-def engine(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
-    """The made-up account."""
-    found = engine_on(server)
-    fill_estate(found, tmp_path_factory.mktemp("files"))
-    return found
 
 
 def resources(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -67,12 +43,7 @@ def pairs(answer: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_whole_answer_is_the_one_that_is_kept(samples: TestEngine, name: str, pytestconfig: pytest.Config) -> None:
     """What a person or a script sees of the samples, to the last sign."""
-    shown = ask(samples, *SCENARIOS[name])
-    assert (shown.code, shown.err) == (0, "")
-    kept = GOLDEN / f"{name}.txt"
-    if pytestconfig.getoption("--renew-golden"):
-        kept.write_text(shown.out, "utf-8")
-    assert shown.out == kept.read_text("utf-8")
+    assert_kept(samples, name, SCENARIOS[name], pytestconfig.getoption("--renew-golden"))
 
 
 def test_the_nearest_relationships_are_those_that_the_items_list(samples: TestEngine) -> None:

@@ -9,26 +9,23 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.session import Session
 from osmem_server import OsmemServer
 
-from audit_search import index_template
 from audit_search_cli.errors import Problem
 from audit_search_cli.questions import lookup, trends
 from audit_search_cli.questions.events import Event, Place
 from tests.support.cli import Asked, ScriptedEngine, run
 from tests.support.engines import TestEngine
-from tests.support.questions import SAMPLES, ask, asked, fill, holds, records, to, when
+from tests.support.questions import SAMPLES, ask, asked, assert_kept, holds, records, to, when
 
 RECORDS = records(SAMPLES)
 SINCE = ("--since", "2026-11-01")
-GOLDEN = Path(__file__).parent / "golden"
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "lookup": ("lookup", "--event-name", "ec2:*Instances", "--read-only", "false", "--until", "2026-11-16", "--max-items", "6"),
     "lookup-none": ("lookup", "--event-name", "RunInstnces", "--accounts", "111122223333"),
@@ -45,13 +42,9 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine]:
-    """An embedded engine with every sample, indexed by the way of the function."""
-    with OsmemServer.start(japanese=False) as server:
-        found = TestEngine(server.url, real=False)
-        found.install("cloudtrail", *index_template.CONFIG)
-        fill(found, SAMPLES, tmp_path_factory.mktemp("files"))
-        yield found
+def engine(samples: TestEngine) -> TestEngine:
+    """Every sample."""
+    return samples
 
 
 def chosen(meant: Callable[[dict[str, Any]], bool]) -> set[str]:
@@ -69,13 +62,7 @@ def api(record: dict[str, Any]) -> str:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_whole_answer_is_the_one_that_is_kept(engine: TestEngine, name: str, pytestconfig: pytest.Config) -> None:
     """What a person or a script sees of the samples, to the last sign."""
-    shown = ask(engine, *SCENARIOS[name])
-    assert (shown.code, shown.err) == (0, "")
-    kept = GOLDEN / f"{name}.txt"
-    if pytestconfig.getoption("--renew-golden"):
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_text(shown.out, "utf-8")
-    assert shown.out == kept.read_text("utf-8")
+    assert_kept(engine, name, SCENARIOS[name], pytestconfig.getoption("--renew-golden"))
 
 
 # --- lookup -------------------------------------------------------------------------------------------------------------

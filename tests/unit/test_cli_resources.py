@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from osmem_server import OsmemServer
 
-from audit_search import index_template
 from audit_search.aws_config.dialects import milliseconds
 from audit_search.aws_config.documents import HealthEvent, Origin, event, events_index
 from audit_search_cli.commands.state import lines
@@ -21,11 +18,10 @@ from tests.support import estate
 from tests.support.building import ROOT
 from tests.support.engines import TestEngine
 from tests.support.incidents import ACCOUNT, OTHER, REGION
-from tests.support.questions import SAMPLES, ask, asked, events_of, fill
+from tests.support.questions import Engines, ask, asked, assert_kept, events_of
 from tests.support.raw_config import Sources
 from tests.support.raw_config import versions as raw_versions
 
-GOLDEN = Path(__file__).parent / "golden"
 OBJECTS = ROOT / "events" / "config" / "objects"
 SHARED = ROOT.parent / "shared" / "data" / "config"
 """Real objects and messages beside the project, where they are."""
@@ -42,31 +38,10 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[OsmemServer]:
-    """The embedded engine."""
-    with OsmemServer.start(japanese=False) as found:
-        yield found
-
-
-def engine_on(server: OsmemServer) -> TestEngine:
-    """The engine under names of its own, with the templates in place."""
-    found = TestEngine(server.url, real=False)
-    found.install("cloudtrail", *index_template.CONFIG)
-    return found
-
-
-def fill_samples(engine: TestEngine, folder: Path) -> None:
-    """Index every sample object, of CloudTrail and of AWS Config."""
-    fill(engine, SAMPLES, folder)
-    estate.index(engine, OBJECTS, folder)
-
-
-@pytest.fixture(scope="module")
-def samples(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
-    """Every sample object."""
-    found = engine_on(server)
-    fill_samples(found, tmp_path_factory.mktemp("files"))
-    return found
+def samples(samples: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
+    """Every sample, of AWS Config as well."""
+    estate.index(samples, OBJECTS, tmp_path_factory.mktemp("files"))
+    return samples
 
 
 def fill_estate(engine: TestEngine, folder: Path) -> None:
@@ -87,9 +62,9 @@ def fill_estate(engine: TestEngine, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def engine(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
+def engine(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
     """The made-up account."""
-    found = engine_on(server)
+    found = engines.new()
     fill_estate(found, tmp_path_factory.mktemp("files"))
     return found
 
@@ -102,13 +77,7 @@ def at(clock: str) -> datetime:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_whole_answer_is_the_one_that_is_kept(samples: TestEngine, name: str, pytestconfig: pytest.Config) -> None:
     """What a person or a script sees of the samples, to the last sign."""
-    shown = ask(samples, *SCENARIOS[name])
-    assert (shown.code, shown.err) == (0, "")
-    text = shown.out.replace(samples.prefix, "")
-    kept = GOLDEN / f"{name}.txt"
-    if pytestconfig.getoption("--renew-golden"):
-        kept.write_text(text, "utf-8")
-    assert text == kept.read_text("utf-8")
+    assert_kept(samples, name, SCENARIOS[name], pytestconfig.getoption("--renew-golden"))
 
 
 # --- compared with the items themselves -----------------------------------------------------------------------------------
@@ -173,11 +142,11 @@ def test_changes_lists_each_version_of_the_items(samples: TestEngine) -> None:
         assert found == sorted(moments, reverse=True), identity
 
 
-def test_real_items_are_answered_as_they_are(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_real_items_are_answered_as_they_are(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The state of each public item, as of its capture and before it."""
     if not SHARED.exists():
         return
-    engine, folder = engine_on(server), tmp_path_factory.mktemp("files")
+    engine, folder = engines.new(), tmp_path_factory.mktemp("files")
     paths = sorted(SHARED.rglob("*.json.gz"))
     for number, path in enumerate(paths):
         kind = "ConfigSnapshot" if "napshot" in str(path) else "ConfigHistory"
@@ -278,9 +247,9 @@ def test_what_was_not_recorded_is_said_to_be_so(engine: TestEngine) -> None:
     assert "did not record the type" in ask(engine, "changes", name).out
 
 
-def test_without_its_history_the_latest_state_is_known(server: OsmemServer, tmp_path: Path) -> None:
+def test_without_its_history_the_latest_state_is_known(engines: Engines, tmp_path: Path) -> None:
     """Retention removes versions, and not what a resource is now."""
-    engine = engine_on(server)
+    engine = engines.new()
     estate.put(engine, tmp_path, estate.items())
     engine.call("DELETE", f"/{engine.prefix}config-history-2026.11")
     assert asked(engine, "state", "payroll")["configuration"]["note"] == "two\nlines"

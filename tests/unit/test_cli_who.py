@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from osmem_server import OsmemServer
 
-from audit_search import index_template
 from audit_search_cli.questions import tools
 from audit_search_cli.questions.chains import Chains
 from audit_search_cli.questions.events import Event
@@ -19,9 +16,8 @@ from audit_search_cli.questions.fields import asked as wanted
 from tests.support import incidents, sessions
 from tests.support.aws import record
 from tests.support.engines import TestEngine
-from tests.support.questions import SAMPLES, SHARED, ask, asked, events_of, fill
+from tests.support.questions import SHARED, Engines, ask, asked, assert_kept, events_of, fill
 
-GOLDEN = Path(__file__).parent / "golden"
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "who-group": ("who", "sg-0f1e2d3c4b5a69788", "--until", "2026-11-21"),
     "who-instance": ("who", "i-0a1b2c3d4e5f60718", "--max-items", "3"),
@@ -32,31 +28,9 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[OsmemServer]:
-    """The embedded engine."""
-    with OsmemServer.start(japanese=False) as found:
-        yield found
-
-
-def engine_on(server: OsmemServer) -> TestEngine:
-    """The engine under names of its own, with the templates in place."""
-    found = TestEngine(server.url, real=False)
-    found.install("cloudtrail", *index_template.CONFIG)
-    return found
-
-
-@pytest.fixture(scope="module")
-def samples(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
-    """Every sample."""
-    found = engine_on(server)
-    fill(found, SAMPLES, tmp_path_factory.mktemp("files"))
-    return found
-
-
-@pytest.fixture(scope="module")
-def engine(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
+def engine(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
     """The made-up account."""
-    found = engine_on(server)
+    found = engines.new()
     incidents.put(found, sessions.everything(), tmp_path_factory.mktemp("files"), sessions.versions())
     return found
 
@@ -78,12 +52,7 @@ def act(answer: dict[str, Any], identity: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_whole_answer_is_the_one_that_is_kept(samples: TestEngine, name: str, pytestconfig: pytest.Config) -> None:
     """What a person or a script sees of the samples, to the last sign."""
-    shown = ask(samples, *SCENARIOS[name])
-    assert (shown.code, shown.err) == (0, "")
-    kept = GOLDEN / f"{name}.txt"
-    if pytestconfig.getoption("--renew-golden"):
-        kept.write_text(shown.out, "utf-8")
-    assert shown.out == kept.read_text("utf-8")
+    assert_kept(samples, name, SCENARIOS[name], pytestconfig.getoption("--renew-golden"))
 
 
 def test_every_change_stands_once_the_newest_first(answer: dict[str, Any]) -> None:
@@ -215,9 +184,9 @@ def test_a_name_and_an_arn_mean_the_same_as_the_id(engine: TestEngine, answer: d
         assert [one["event"] for one in found["changes"]] == changes, name
 
 
-def test_the_end_of_an_arn_means_what_its_name_means(server: OsmemServer, tmp_path: Path) -> None:
+def test_the_end_of_an_arn_means_what_its_name_means(engines: Engines, tmp_path: Path) -> None:
     """A role is in requests by its name, and by its ARN elsewhere."""
-    engine = engine_on(server)
+    engine = engines.new()
     request = {"roleName": "deploy"}
     made = record("made", eventName="CreateRole", eventSource="iam.amazonaws.com", requestParameters=request, readOnly=False)
     incidents.put(engine, [made], tmp_path)
@@ -262,12 +231,12 @@ def test_the_tool_is_told_from_the_user_agent(agent: str) -> None:
 
 
 def test_sessions_of_real_records_are_joined_to_the_call_that_made_them(
-    server: OsmemServer, tmp_path_factory: pytest.TempPathFactory
+    engines: Engines, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Of the public samples' sessions 116 are, 93 of them end at a user, and 23 at EC2, which is a machine."""
     if not SHARED.exists():
         return
-    engine = engine_on(server)
+    engine = engines.new()
     fill(engine, SHARED, tmp_path_factory.mktemp("files"))
     events = events_of(engine)
     chains = Chains(events)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 import pytest
-from osmem_server import OsmemServer
 
-from audit_search import index_template
 from tests.support import incidents
 from tests.support.aws import ENVIRONMENT
 from tests.support.cli import Asked, Run, ScriptedEngine, run
 from tests.support.engines import TestEngine
-from tests.support.questions import SAMPLES, ask, asked, fill, to
+from tests.support.questions import Engines, ask, asked, assert_kept, to
 
-GOLDEN = Path(__file__).parent / "golden"
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "why-limit": ("why", "a44c32a4-b989-4e5c-8d2a-eef2d1c14716"),
     "why-api": ("why", "--event-name", "RunInstances", "--until", "2026-11-21"),
@@ -32,31 +27,9 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[OsmemServer]:
-    """The embedded engine."""
-    with OsmemServer.start(japanese=False) as found:
-        yield found
-
-
-def engine_on(server: OsmemServer) -> TestEngine:
-    """The engine under names of its own, with the templates in place."""
-    found = TestEngine(server.url, real=False)
-    found.install("cloudtrail", *index_template.CONFIG)
-    return found
-
-
-@pytest.fixture(scope="module")
-def samples(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
-    """Every sample."""
-    found = engine_on(server)
-    fill(found, SAMPLES, tmp_path_factory.mktemp("files"))
-    return found
-
-
-@pytest.fixture(scope="module")
-def engine(server: OsmemServer, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
+def engine(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
     """The made-up account."""
-    found = engine_on(server)
+    found = engines.new()
     incidents.put(found, incidents.everything(), tmp_path_factory.mktemp("files"), incidents.versions())
     return found
 
@@ -74,12 +47,7 @@ def history(answer: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_whole_answer_is_the_one_that_is_kept(samples: TestEngine, name: str, pytestconfig: pytest.Config) -> None:
     """What a person or a script sees of the samples, to the last sign."""
-    shown = ask(samples, *SCENARIOS[name])
-    assert (shown.code, shown.err) == (0, "")
-    kept = GOLDEN / f"{name}.txt"
-    if pytestconfig.getoption("--renew-golden"):
-        kept.write_text(shown.out, "utf-8")
-    assert shown.out == kept.read_text("utf-8")
+    assert_kept(samples, name, SCENARIOS[name], pytestconfig.getoption("--renew-golden"))
 
 
 def test_what_the_caller_lost_since_the_last_success_is_found(engine: TestEngine) -> None:

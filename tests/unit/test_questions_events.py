@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from audit_search_cli.questions.filters import Filters
 from audit_search_cli.questions.resources import Resource, keys_of, named_by, type_of_arn
 from tests.support.cli import Asked, ScriptedEngine
 from tests.support.engines import TestEngine
-from tests.support.questions import SAMPLES, events_of, fill, holds, records, when
+from tests.support.questions import SAMPLES, events_of, holds, records, when
 
 Record = dict[str, Any]
 RECORDS = records(SAMPLES)
@@ -30,13 +30,9 @@ NOON = datetime(2026, 11, 5, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine]:
-    """An embedded engine with every sample, indexed by the way of the function."""
-    with OsmemServer.start(japanese=False) as server:
-        found = TestEngine(server.url, real=False)
-        found.install()
-        fill(found, SAMPLES, tmp_path_factory.mktemp("files"))
-        yield found
+def engine(samples: TestEngine) -> TestEngine:
+    """Every sample."""
+    return samples
 
 
 @pytest.fixture(scope="module")
