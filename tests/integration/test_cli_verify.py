@@ -120,14 +120,14 @@ def test_rules_and_retention_account_for_records(
     rules = tmp_path / "rules.json"
     rules.write_text(json.dumps([{"name": "buckets", "match": {"eventName": "ListBuckets"}}]))
     trail = Trail(aws)
-    old = [{**one, "eventName": "Other", "eventTime": "2020-01-01T00:00:00Z"} for one in some(1, "old")]
+    old = [{**one, "eventName": "Other", "eventTime": "2014-01-01T00:00:00Z"} for one in some(1, "old")]
     trail.hour([*some(2, "a"), *old])
-    settings = {"INDEX_PREFIX": engine.prefix, "EXCLUSION_RULES": rules.read_text(), "RETENTION_DAYS": "1000"}
+    settings = {"INDEX_PREFIX": engine.prefix, "EXCLUSION_RULES": rules.read_text(), "RETENTION_DAYS": "4000"}
     make_function(monkeypatch, capsys, aws, engine.endpoint, **settings)(s3_event(Stored(TRAIL, trail.files[0])))
-    found = document({**with_engine, "RETENTION_DAYS": "1000"}, "--rules", str(rules))
+    found = document({**with_engine, "RETENTION_DAYS": "4000"}, "--rules", str(rules))
     assert found["records"] == {"read": 3, "indexed": 0, "filtered": 2, "quarantined": 0, "expired": 1, "missing": 0}
     assert found["right"] is True
-    deploy_function(aws, "audit", {"EXCLUSION_RULES": rules.read_text()}, {"CliEnvironment": "RETENTION_DAYS=1000"})
+    deploy_function(aws, "audit", {"EXCLUSION_RULES": rules.read_text()}, {"CliEnvironment": "RETENTION_DAYS=4000"})
     of_the_stack = document(with_engine, "--stack", "audit")
     assert of_the_stack["records"] == found["records"]
 

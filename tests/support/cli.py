@@ -150,8 +150,8 @@ def deploy(aws: Aws, name: str, resources: dict[str, Any], outputs: dict[str, An
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
 
 
-def deploy_function(aws: Aws, name: str, variables: Mapping[str, str], outputs: dict[str, Any]) -> None:
-    """Make a stack whose CloudTrailFunction has these variables, and these outputs."""
+def function_resources(aws: Aws, variables: Mapping[str, str], *names: str) -> dict[str, Any]:
+    """The resources of functions with these variables, each by its name in the template, and of their role."""
     with io.BytesIO() as buffer:
         with zipfile.ZipFile(buffer, "w") as package:
             package.writestr("app.py", "def lambda_handler(event, context): pass\n")
@@ -164,11 +164,13 @@ def deploy_function(aws: Aws, name: str, variables: Mapping[str, str], outputs: 
         "Code": {"S3Bucket": QUARANTINE, "S3Key": "code.zip"},
         "Environment": {"Variables": dict(variables)},
     }
-    resources = {
-        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}},
-        "CloudTrailFunction": {"Type": "AWS::Lambda::Function", "Properties": function},
-    }
-    deploy(aws, name, resources, outputs)
+    role = {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}}
+    return role | {name: {"Type": "AWS::Lambda::Function", "Properties": function} for name in names}
+
+
+def deploy_function(aws: Aws, name: str, variables: Mapping[str, str], outputs: dict[str, Any]) -> None:
+    """Make a stack whose CloudTrailFunction has these variables, and these outputs."""
+    deploy(aws, name, function_resources(aws, variables, "CloudTrailFunction"), outputs)
 
 
 def certificate_for(name: str, folder: Path, days: int = 60) -> tuple[Path, Path]:

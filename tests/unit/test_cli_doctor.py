@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +28,7 @@ from tests.support.alerting_endpoints import AlertingEndpoints
 from tests.support.aws import ENVIRONMENT, REGION, Aws
 from tests.support.building import free_port
 from tests.support.cli import Asked as Request
-from tests.support.cli import ScriptedEngine, certificate_for, deploy, run
+from tests.support.cli import ScriptedEngine, certificate_for, deploy, function_resources, run
 from tests.support.dashboards_server import DashboardsServer
 from tests.support.engine_front import Asked, EngineFront, Verdict
 from tests.support.engines import TestEngine
@@ -710,32 +708,13 @@ def test_a_check_that_lacks_credentials_is_not_checked(ward: Ward) -> None:
 # --- the stack --------------------------------------------------------------------------------------------------------
 
 
-def function_code() -> bytes:
-    """The smallest package of a function."""
-    with io.BytesIO() as buffer:
-        with zipfile.ZipFile(buffer, "w") as package:
-            package.writestr("app.py", "def lambda_handler(event, context): pass\n")
-        return buffer.getvalue()
-
-
 @pytest.fixture
 def deployed_patient(ward: Ward, aws: Aws) -> Patient:
     """A patient with a stack of queues, a function with its event source, and an alarm."""
-    aws.s3.put_object(Bucket="trail-bucket", Key="code.zip", Body=function_code())
-    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
     resources = {
+        **function_resources(aws, {}, "CloudTrailFunction"),
         "CloudTrailQueue": {"Type": "AWS::SQS::Queue"},
         "CloudTrailDeadLetterQueue": {"Type": "AWS::SQS::Queue"},
-        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}},
-        "CloudTrailFunction": {
-            "Type": "AWS::Lambda::Function",
-            "Properties": {
-                "Runtime": "python3.13",
-                "Handler": "app.lambda_handler",
-                "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-                "Code": {"S3Bucket": "trail-bucket", "S3Key": "code.zip"},
-            },
-        },
         "CloudTrailEventSource": {
             "Type": "AWS::Lambda::EventSourceMapping",
             "Properties": {

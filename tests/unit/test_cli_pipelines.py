@@ -21,7 +21,7 @@ from tests.support.engines import TestEngine
 
 NOISE = json.dumps([{"name": "noise", "match": {"eventName": "Noise"}}])
 ENGINE = (
-    "OPENSEARCH_ENDPOINT=http://127.0.0.1:9 OPENSEARCH_AUTH=none INDEX_PREFIX=of-stack- RETENTION_DAYS=90 CONFIG_RETENTION_DAYS=7"
+    "OPENSEARCH_ENDPOINT=http://127.0.0.1:9 OPENSEARCH_AUTH=none INDEX_PREFIX=stack- RETENTION_DAYS=9999 CONFIG_RETENTION_DAYS=7"
 )
 
 
@@ -90,7 +90,7 @@ def test_a_job_has_the_settings_of_the_stack(invocation: Invocation, tmp_path: P
         "OPENSEARCH_ENDPOINT": "http://127.0.0.1:9",
         "OPENSEARCH_AUTH": "none",
         "INDEX_PREFIX": "mine-",
-        "RETENTION_DAYS": "90",
+        "RETENTION_DAYS": "9999",
         "ALLOWED_BUCKETS": "a-one,b-two",
         "QUARANTINE_BUCKET": QUARANTINE,
         "QUARANTINE_PREFIX": "kept/",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from audit_search_cli import history_queue
 from audit_search_cli.history_sources import Found
 from audit_search_cli.history_state import State
 from tests.support.aws import QUARANTINE, REGION, TRAIL, Aws, Queue, failures, records, s3_event
-from tests.support.cli import Run, deploy, run
+from tests.support.cli import Run, deploy, function_resources, run
 from tests.support.config_deliveries import item, put_items
 from tests.support.digest_chains import CloudTrail, Trail, some
 from tests.support.engines import TestEngine
@@ -47,22 +45,9 @@ def aws(server: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 def stack(aws: Aws, *, config: bool = True, buckets: str = f"{TRAIL}, {HISTORY}", **outputs: str) -> None:
     """A stack with functions that may read these buckets, and their queues."""
-    with io.BytesIO() as buffer:
-        with zipfile.ZipFile(buffer, "w") as package:
-            package.writestr("app.py", "def lambda_handler(event, context): pass\n")
-        aws.put(buffer.getvalue(), "code.zip", QUARANTINE)
-    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
-    function = {
-        "Runtime": "python3.13",
-        "Handler": "app.lambda_handler",
-        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-        "Code": {"S3Bucket": QUARANTINE, "S3Key": "code.zip"},
-        "Environment": {"Variables": {"ALLOWED_BUCKETS": buckets}},
-    }
-    resources: dict[str, Any] = {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}}
-    for name in ("CloudTrail", "Config") if config else ("CloudTrail",):
-        resources |= {f"{name}Function": {"Type": "AWS::Lambda::Function", "Properties": function}, f"{name}Queue": QUEUE}
-    deploy(aws, "audit", resources, outputs)
+    names = ("CloudTrail", "Config") if config else ("CloudTrail",)
+    functions = function_resources(aws, {"ALLOWED_BUCKETS": buckets}, *(f"{name}Function" for name in names))
+    deploy(aws, "audit", functions | {f"{name}Queue": QUEUE for name in names}, outputs)
 
 
 def backfill(aws: Aws, *arguments: str, bucket: str = TRAIL) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypedDict
+from typing import ClassVar, Protocol, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from audit_search import exclusions
@@ -15,6 +15,7 @@ from audit_search.exclusions import Rule
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 GIB = 1 << 30
+_Settings = TypeVar("_Settings")
 
 
 class EngineSettings(Protocol):
@@ -72,8 +73,8 @@ class WriterVariables(EngineVariables):
 
 
 @dataclass(frozen=True, slots=True)
-class WriterSettings:
-    """What the environment of a function that writes documents says; the README describes each variable."""
+class _Engine:
+    """What the environment of every program says that works with an engine; the README describes each variable."""
 
     endpoint: str
     auth: str
@@ -82,6 +83,12 @@ class WriterSettings:
     password_secret: str
     index_prefix: str
     retention_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSettings(_Engine):
+    """What the environment of a function that writes documents says."""
+
     allowed_buckets: frozenset[str]
     quarantine_bucket: str
     quarantine_prefix: str
@@ -126,9 +133,7 @@ class Settings(WriterSettings):
             alert_max_age_hours=read.integer("ALERT_MAX_AGE_HOURS", 24, 1, 24 * 366),
             dashboards_url=read.checked("DASHBOARDS_URL", _address).rstrip("/"),
         )
-        if read.problems:
-            raise SettingsError(read.problems)
-        return settings
+        return read.whole(settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +150,7 @@ class ConfigSettings(WriterSettings):
         Raises SettingsError with one line for each problem.
         """
         read = Reader(environ)
-        settings = cls(**read.writer(), trail_queue_url=read.checked("TRAIL_QUEUE_URL", _queue_url))
-        if read.problems:
-            raise SettingsError(read.problems)
-        return settings
+        return read.whole(cls(**read.writer(), trail_queue_url=read.checked("TRAIL_QUEUE_URL", _queue_url)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,23 +164,13 @@ class WatchSettings:
     def from_env(cls, environ: Mapping[str, str]) -> WatchSettings:
         """Read and check both together. Raises SettingsError with one line for each problem."""
         read = Reader(environ)
-        settings = cls(read.buckets(), read.checked("TRAIL_PREFIX", _key_prefix))
-        if read.problems:
-            raise SettingsError(read.problems)
-        return settings
+        return read.whole(cls(read.buckets(), read.checked("TRAIL_PREFIX", _key_prefix)))
 
 
 @dataclass(frozen=True, slots=True)
-class VerifySettings:
+class VerifySettings(_Engine):
     """What the function that verifies the trail is told: the trail, the engine, and what leaves records out on purpose."""
 
-    endpoint: str
-    auth: str
-    service: str
-    username: str
-    password_secret: str
-    index_prefix: str
-    retention_days: int
     daily: bool
     rules: tuple[Rule, ...]
     allowed_buckets: frozenset[str]
@@ -209,22 +201,12 @@ class VerifySettings:
             max_object_bytes=read.integer("MAX_OBJECT_BYTES", 4 * GIB, 1_000, 64 * GIB),
             max_inflation_ratio=read.integer("MAX_INFLATION_RATIO", 250, 10, 1_100),
         )
-        if read.problems:
-            raise SettingsError(read.problems)
-        return settings
+        return read.whole(settings)
 
 
 @dataclass(frozen=True, slots=True)
-class CausesSettings:
+class CausesSettings(_Engine):
     """What the function that links versions with calls is told: where the engine is."""
-
-    endpoint: str
-    auth: str
-    service: str
-    username: str
-    password_secret: str
-    index_prefix: str
-    retention_days: int
 
     connections: ClassVar[int] = 8
     """One for each version that is looked at, and for what is written."""
@@ -233,10 +215,7 @@ class CausesSettings:
     def from_env(cls, environ: Mapping[str, str]) -> CausesSettings:
         """Read and check all settings together. Raises SettingsError with one line for each problem."""
         read = Reader(environ)
-        settings = cls(**read.engine())
-        if read.problems:
-            raise SettingsError(read.problems)
-        return settings
+        return read.whole(cls(**read.engine()))
 
 
 class Reader:
@@ -246,6 +225,12 @@ class Reader:
         """The variables, by name."""
         self._environ = environ
         self.problems: list[str] = []
+
+    def whole(self, settings: _Settings) -> _Settings:
+        """The settings that were read, where nothing is wrong with any. Raises SettingsError with one line for each problem."""
+        if self.problems:
+            raise SettingsError(self.problems)
+        return settings
 
     def engine(self) -> EngineVariables:
         """The variables that every program has which works with an engine."""
