@@ -52,6 +52,17 @@ def test_every_rule_against_every_sample(name: str, sample: Sample, hits: bool) 
     assert matching.deployed().matching(sample.record) == sorted([*sample.also, *([name] if hits else [])])
 
 
+def test_every_function_of_the_template_is_known_whatever_its_stack_is_called() -> None:
+    """CloudFormation names a function by its stack, its name in the template, and letters of its own."""
+    template = (ROOT / "template.yaml").read_text()
+    functions = re.findall(r"^  (\w+):\n    Type: AWS::(?:Serverless|Lambda)::Function$", template, re.MULTILINE)
+    assert "CloudTrailFunction" in functions
+    call = {"eventSource": "lambda.amazonaws.com", "eventName": "UpdateFunctionCode20150331v2"}
+    for name in functions:
+        record = {**call, "requestParameters": {"functionName": f"trails-{name}-AbCdEf123456"}}
+        assert matching.deployed().matching(record) == ["audit-search-function-changed"], name
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 def test_a_rule_has_the_samples_that_it_needs(source: Source) -> None:
     """Samples are whole records; a failed call and a service-linked role's are among those of a rule that leaves them out."""
