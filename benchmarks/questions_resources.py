@@ -180,12 +180,10 @@ def _who(events: Events, asked: Record) -> int:
     """As the command does it: changes, uses, failures, readers, each with who is behind it, and the line of coverage."""
     filters = Filters()
     meant = asking.known(events, asked["resourceId"])
-    found = list(itertools.islice(asking.writes(events, meant, filters), SHOWN + 1))
-    used = list(itertools.islice(asking.writes(events, meant, filters, what="used"), SHOWN))
-    failed = list(itertools.islice(asking.writes(events, meant, filters, what="failed"), SHOWN))
+    kinds = {kind: list(itertools.islice(asking.writes(events, meant, filters, what=kind), SHOWN + 1)) for kind in asking.KINDS}
     asking.readers(events, meant, filters)
-    acts = Acts(events, meant)
-    told = [acts.of(some) for some in (found[:SHOWN], used, failed)]
+    acts = Acts(events, meant, filters)
+    told = [acts.of(some[:SHOWN]) for some in kinds.values()]
     look(events, filters)
     return sum(map(len, told))
 

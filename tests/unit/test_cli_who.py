@@ -13,18 +13,27 @@ from audit_search_cli.questions import tools
 from audit_search_cli.questions.chains import Chains
 from audit_search_cli.questions.events import Event
 from audit_search_cli.questions.fields import asked as wanted
-from tests.support import incidents, sessions
+from tests.support import estate, incidents, sessions
 from tests.support.aws import record
 from tests.support.engines import TestEngine
 from tests.support.questions import SHARED, Engines, ask, asked, assert_kept, events_of, fill
+from tests.unit.test_cli_resources import OBJECTS, fill_estate
 
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "who-group": ("who", "sg-0f1e2d3c4b5a69788", "--until", "2026-11-21"),
     "who-instance": ("who", "i-0a1b2c3d4e5f60718", "--max-items", "3"),
     "who-json": ("who", "arn:aws:s3:::example-payroll-export", "--max-items", "1", "--output", "json"),
+    "who-volume": ("who", "vol-0d6e5f40312091827"),
     "who-none": ("who", "sg-00000000000000000", "--accounts", "111122223333"),
 }
 """The questions whose whole answers are kept; `pytest --renew-golden` writes them anew."""
+
+
+@pytest.fixture(scope="module")
+def samples(samples: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
+    """Every sample, of AWS Config as well."""
+    estate.index(samples, OBJECTS, tmp_path_factory.mktemp("files"))
+    return samples
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +255,70 @@ def test_sessions_of_real_records_are_joined_to_the_call_that_made_them(
     assert sum(bool(chain.person) for chain in joined) == 93
     assert sum(chain.hops[-1].who == "service ec2.amazonaws.com" and not chain.person for chain in joined) == 23
     assert all(chain.broken for chain in found if chain not in joined)
+
+
+# --- what changed, and which call did it ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def estate_engine(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> TestEngine:
+    """The made-up account whose resources' lives are known."""
+    found = engines.new()
+    fill_estate(found, tmp_path_factory.mktemp("files"))
+    return found
+
+
+def test_a_version_of_several_calls_stands_with_each_and_names_the_others(estate_engine: TestEngine) -> None:
+    """Two people changed the group before one version was captured: each has it with a score and a reason of its own."""
+    found = {one["event"]: one["changed"] for one in asked(estate_engine, "who", estate.GROUP)["changes"]}
+    (opened,), (tagged,) = found["opened"], found["tagged"]
+    assert opened["item"] == tagged["item"]
+    for mine, other, event in ((opened, tagged, "tagged"), (tagged, opened, "opened")):
+        assert mine["score"] >= 0.9
+        assert mine["reason"]
+        assert mine["also_by"] == [{"event": event, "score": other["score"]}]
+    shown = ask(estate_engine, "who", estate.GROUP)
+    assert f"also by: [tagged] ({tagged['score']:.2f})" in shown.out
+
+
+def test_changes_and_who_say_the_same_of_each_version(estate_engine: TestEngine) -> None:
+    """Every call that `changes` has behind a version has that version in `who`, as sure and for the same reason."""
+    behind = {
+        (step["item"], call["event"]): (call["score"], call["reason"])
+        for step in asked(estate_engine, "changes", estate.GROUP)["changes"]
+        if step["what"] != "compliance"
+        for call in step["caused_by"]["calls"]
+    }
+    acts = asked(estate_engine, "who", estate.GROUP)["changes"]
+    told = {(one["item"], act["event"]): (one["score"], one["reason"]) for act in acts for one in act["changed"]}
+    assert told == behind
+    assert len(told) == 3
+
+
+def test_a_version_that_no_call_caused_says_so(estate_engine: TestEngine) -> None:
+    """The instance became another type, and no call for it was recorded: its version stands apart, with why no call is named."""
+    found = asked(estate_engine, "who", estate.INSTANCE)
+    assert found["changes"] == []
+    (retyped,) = [one for one in found["other_changes"] if any(each["path"].endswith("Type") for each in one["changes"])]
+    assert (retyped["caused_by"]["verdict"], retyped["caused_by"]["calls"]) == ("none-found", [])
+    assert retyped["caused_by"]["reason"]
+    shown = ask(estate_engine, "who", estate.INSTANCE)
+    assert "Changes that none of these calls caused" in shown.out
+    assert "by: none-found: " in shown.out
+
+
+def test_a_call_that_does_not_name_the_resource_is_still_told(samples: TestEngine) -> None:
+    """An instance was terminated, and let its volume go: the volume's version has that call, how sure it is and why."""
+    found = asked(samples, "who", "vol-0d6e5f40312091827")
+    detached = found["other_changes"][0]["caused_by"]["calls"][0]
+    assert (detached["api"], detached["kind"]) == ("ec2:TerminateInstances", "side-effect")
+    assert detached["score"] > 0.9
+
+
+def test_a_question_about_a_caller_says_nothing_of_other_versions(estate_engine: TestEngine) -> None:
+    """What bob did not cause is not told as if nobody had; an account and a period do limit versions."""
+    assert asked(estate_engine, "who", estate.GROUP, "--caller", "bob")["other_changes"] is None
+    limits = ("--accounts", incidents.ACCOUNT, "--since", "2026-11-20 07:30", "--until", "2026-11-20 10:00")
+    assert asked(estate_engine, "who", estate.GROUP, *limits)["other_changes"] == []
+    assert len(asked(estate_engine, "who", estate.INSTANCE, *limits[:4])["other_changes"]) == 1
+    assert asked(estate_engine, "who", estate.INSTANCE, "--accounts", incidents.OTHER)["other_changes"] == []

@@ -10,7 +10,7 @@ import click
 
 from audit_search.aws_config.changes import Change
 from audit_search_cli.commands.asking import events_of, moment
-from audit_search_cli.commands.resources import meant, plain, plain_change, plain_version, resource_options, row
+from audit_search_cli.commands.resources import meant, plain, plain_change, plain_version, print_causes, resource_options, row
 from audit_search_cli.errors import FINE, Problem
 from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
 from audit_search_cli.output import Output, counted, progress
@@ -112,24 +112,7 @@ def _plain(one: Step | Judgement, told: dict[str, Causes]) -> dict[str, Any]:
         "changes": [plain_change(change) for change in one.changes],
         "change_count": one.count,
         "changes_from": one.origin,
-        "caused_by": {
-            "verdict": causes.verdict,
-            "reason": causes.reason,
-            "stored": causes.stored,
-            "more_candidates": causes.more,
-            "calls": [
-                {
-                    "event": each.event,
-                    "api": each.api,
-                    "time": each.time,
-                    "caller": each.caller,
-                    "kind": each.kind,
-                    "score": each.score,
-                    "reason": each.reason,
-                }
-                for each in causes.causes
-            ],
-        },
+        "caused_by": library.plain_causes(causes),
     }
 
 
@@ -191,21 +174,10 @@ def _print_step(output: Output, step: Step, causes: Causes) -> None:
     output.heading(f"{moment(step.time)} UTC  {step.what}  [{step.version.id}]")
     if not step.version.recorded:
         output.line(f"  AWS Config did not record the type then ({step.version.status}).")
-    if not causes.causes:
-        output.line(f"  by: {causes.verdict}{f': {causes.reason}' if causes.reason else ''}")
-    for number, each in enumerate(causes.causes):
-        how = f"{each.score:.2f} {each.kind}: {each.reason}"
-        who = f"{each.caller}, {each.api} at {_second(each.time)} UTC"
-        output.line(f"  {'and by' if number else 'by'}: {who} ({how}) [{each.event}]")
-    if causes.more:
-        output.line("  There were more calls than were looked at.")
+    print_causes(output, causes)
     if step.changes:
         output.table(_HEADER, [row(change) for change in step.changes])
         if step.count > len(step.changes):
             output.line(f"  {counted(step.count - len(step.changes), 'change')} more, which were too long to be kept")
     else:
         output.line(f"  {_NO_CHANGES.get(step.origin, 'Nothing that is compared differs from the version before.')}")
-
-
-def _second(time: str) -> str:
-    return time[:19].replace("T", " ")

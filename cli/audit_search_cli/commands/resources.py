@@ -10,6 +10,8 @@ import click
 
 from audit_search.aws_config.changes import Change
 from audit_search_cli.options import Invocation, Shared
+from audit_search_cli.output import Output
+from audit_search_cli.questions.changes import Causes
 from audit_search_cli.questions.events import Events
 from audit_search_cli.questions.items import Narrow, Resource, Version, one
 from audit_search_cli.questions.recorded import line
@@ -92,3 +94,15 @@ def row(change: Change) -> tuple[str, str, str]:
 
 def _cell(value: str | None) -> str:
     return "-" if value is None else value or '""'
+
+
+def print_causes(output: Output, causes: Causes) -> None:
+    """The calls behind a version, the likeliest first with how sure it is and why; where there is none, why there is none."""
+    if not causes.causes:
+        output.line(f"  by: {causes.verdict}{f': {causes.reason}' if causes.reason else ''}")
+    for number, each in enumerate(causes.causes):
+        how = f"{each.score:.2f} {each.kind}: {each.reason}"
+        who = f"{each.caller}, {each.api} at {each.time[:19].replace('T', ' ')} UTC"
+        output.line(f"  {'and by' if number else 'by'}: {who} ({how}) [{each.event}]")
+    if causes.more:
+        output.line("  There were more calls than were looked at.")

@@ -22,6 +22,7 @@ from audit_search_cli.questions.fields import Query, all_of, any_of, none_of
 from audit_search_cli.questions.filters import within
 
 _MOST_HOPS: Final = 10
+_MOST_MAKERS: Final = 20
 _NEAR: Final = timedelta(minutes=2)
 _CONTEXT: Final = "userIdentity.sessionContext"
 _INSTANCE = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})", re.ASCII)
@@ -70,6 +71,7 @@ class Chains:
         self.events = events
         self._made: dict[str, Event | None] = {}
         self._shared: dict[str, Event | None] = {}
+        self._crowded: set[str] = set()
 
     def of(self, event: Event) -> Chain:
         """The chain behind an event. Raises as `Events` does."""
@@ -84,7 +86,10 @@ class Chains:
                 return chain
             key = current.said("userIdentity.accessKeyId")
             made = self._maker(key)
-            if made is None or made.id in seen or len(chain.hops) >= _MOST_HOPS:
+            if made is not None and len(chain.hops) >= _MOST_HOPS:
+                chain.broken = f"it was followed for {_MOST_HOPS} steps, and goes on at {made.name} [{made.id}]"
+                return chain
+            if made is None or made.id in seen:
                 chain.broken = self._why_broken(current, key)
                 return chain
             seen.add(made.id)
@@ -112,7 +117,10 @@ class Chains:
         if key not in self._made:
             wanted = any_of(exactly("responseElements", key), {"match_phrase": {"raw": {"query": f'"accessKeyId":"{key}"'}}})
             mine = none_of(exactly("userIdentity.accessKeyId", key))
-            found = [event for event in self.events.search(all_of(wanted, mine), most=20) if _gives(event, key)]
+            holding = list(self.events.search(all_of(wanted, mine), most=_MOST_MAKERS))
+            found = [event for event in holding if _gives(event, key)]
+            if not found and len(holding) >= _MOST_MAKERS:
+                self._crowded.add(key)
             found.sort(key=lambda event: (event.said("userIdentity.type") == "AWSAccount", event.time, event.id))
             self._made[key] = found[0] if found else None
         return self._made[key]
@@ -130,6 +138,8 @@ class Chains:
             return "the event has no access key to join by"
         began = event.said(f"{_CONTEXT}.attributes.creationDate")
         since = f"; the session began {began}" if began else ""
+        if key in self._crowded:
+            since = f" among the newest {_MOST_MAKERS} events that hold it{since}"
         return f"no response that gave the access key {key} was recorded{since}"
 
     def _switch(self, event: Event) -> str:

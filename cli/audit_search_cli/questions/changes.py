@@ -173,6 +173,28 @@ def _stored(stored: Mapping[str, Any]) -> Causes:
     return Causes(_said(stored.get("verdict")), why, tuple(found), stored=True)
 
 
+def plain_causes(told: Causes) -> dict[str, Any]:
+    """The calls behind a version as JSON has them."""
+    return {
+        "verdict": told.verdict,
+        "reason": told.reason,
+        "stored": told.stored,
+        "more_candidates": told.more,
+        "calls": [
+            {
+                "event": each.event,
+                "api": each.api,
+                "time": each.time,
+                "caller": each.caller,
+                "kind": each.kind,
+                "score": each.score,
+                "reason": each.reason,
+            }
+            for each in told.causes
+        ],
+    }
+
+
 def _step(version: Version) -> Step:
     notes = version.notes
     listed = [one for one in _listed(notes.get("changes")) if isinstance(one, dict)]

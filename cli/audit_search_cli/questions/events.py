@@ -140,16 +140,22 @@ class Events:
         self.alias = name_of(prefix, TRAIL)
 
     def search(
-        self, query: Query, *, oldest_first: bool = False, most: int | None = None, after: Place | None = None
+        self,
+        query: Query,
+        *,
+        oldest_first: bool = False,
+        most: int | None = None,
+        after: Place | None = None,
+        page: int = _PAGE,
     ) -> Iterator[Event]:
         """The events of a query, newest first unless `oldest_first`, at most so many; of one moment in the order of their ids.
 
-        `after` is where an earlier search has come to.
+        `after` is where an earlier search has come to, `page` how many are asked for at a time.
         """
-        return itertools.islice(self._all(query, oldest_first, most, after), most)
+        size = page if most is None else min(page, most + 20)  # a little more, so that the last moment is whole
+        return itertools.islice(self._all(query, oldest_first, size, after), most)
 
-    def _all(self, query: Query, oldest_first: bool, most: int | None, after: Place | None) -> Iterator[Event]:
-        size = _PAGE if most is None else min(_PAGE, most + 20)  # a little more, so that the last moment is whole
+    def _all(self, query: Query, oldest_first: bool, size: int, after: Place | None) -> Iterator[Event]:
         moment = after.moment if after else None
         before = list(after.ids) if after else []
         seen: list[Event] = []

@@ -27,7 +27,7 @@ _TYPES: Final = {
     "AWS::EC2::EIP": "elastic IP",
 }
 _KEPT: Final = ["resourceType", "resourceId", "configurationItemCaptureTime", "cfg.deleted", "cfg.resource"]
-_MOST: Final = 50
+_OF_NETWORK: Final[Query] = {"terms": {"resourceType": list(_TYPES)}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,26 @@ class Place:
 
 
 class Places:
-    """Finds places; each address at each time once."""
+    """Finds places; each address at each time once. `more` is whether an address had more holders than `most`, over time."""
+
+    most: Final = 50
 
     def __init__(self, events: Events) -> None:
         self.events = events
         self.index = name_of(events.prefix, HISTORY)
+        self.more = False
         self._known: dict[tuple[str, str, str], Place] = {}
+        self._nobodys: set[str] = set()
+
+    def expect(self, coming: Iterable[Event]) -> None:
+        """Ask in one request which of the addresses of some events nothing ever had. Raises as `Events` does."""
+        listed = sorted({address for event in coming if _address(address := event.said("sourceIPAddress"))})
+        if not listed:
+            return
+        of = {str(number): _having(address) for number, address in enumerate(listed)}
+        body = {"size": 0, "query": _OF_NETWORK, "aggs": {"had": {"filters": {"filters": of}}}}
+        groups = (search(self.events.engine, self.index, body).get("aggregations") or {}).get("had", {}).get("buckets", {})
+        self._nobodys |= {address for number, address in enumerate(listed) if not groups.get(str(number), {}).get("doc_count")}
 
     def of(self, event: Event) -> Place:
         """From where an event's call came. Raises as `Events` does."""
@@ -79,9 +93,8 @@ class Places:
         found: dict[str, Found] = {}
         if instance:
             found |= self._held(exactly("resourceId", instance), event.time)
-        try:
-            address = ipaddress.ip_address(source)
-        except ValueError:
+        address = _address(source)
+        if address is None:
             return Place(source, "service" if source.endswith(".amazonaws.com") else "certain", tuple(found.values()))
         by_address = self._holders(source, event)
         if address.is_private and sum(one.what == "instance" for one in by_address.values()) > 1:  # of several networks
@@ -92,25 +105,41 @@ class Places:
 
     def _holders(self, source: str, event: Event) -> dict[str, Found]:
         """What had an address: each candidate's newest version before the call still has it."""
-        has = any_of(exactly("configuration", source), {"match_phrase": {"raw": {"query": source}}})
-        wanted = all_of({"terms": {"resourceType": list(_TYPES)}}, has, _until(event.time))
-        candidates = {str(_cfg(hit).get("resource") or hit["_id"]): hit for hit in reversed(self._hits(wanted))}
-        still: dict[str, Found] = {}
-        for resource in candidates:
-            newest = self._hits(all_of(exactly("cfg.resource", resource), _until(event.time)), 1)
-            if newest and newest[0]["_id"] == candidates[resource]["_id"]:
-                still |= _found(newest)
+        if source in self._nobodys:
+            return {}
+        had = self._hits(all_of(_OF_NETWORK, _having(source), _until(event.time)), self.most + 1, each=True)
+        self.more = self.more or len(had) > self.most
+        candidates = {str(_cfg(hit).get("resource") or hit["_id"]): str(hit["_id"]) for hit in had[: self.most]}
+        if not candidates:
+            return {}
+        of_them = all_of({"terms": {"cfg.resource": list(candidates)}}, _until(event.time))
+        newest = self._hits(of_them, len(candidates), each=True)
+        still = _found(hit for hit in newest if candidates.get(str(_cfg(hit).get("resource"))) == hit["_id"])
         order = list(_TYPES.values())
         return dict(sorted(still.items(), key=lambda pair: (order.index(pair[1].what), pair[0])))
 
     def _held(self, which: Query, time: datetime) -> dict[str, Found]:
         return _found(self._hits(all_of(which, _until(time)), 1))
 
-    def _hits(self, query: Query, most: int = _MOST) -> list[dict[str, Any]]:
+    def _hits(self, query: Query, most: int, *, each: bool = False) -> list[dict[str, Any]]:
+        """The newest versions, with `each` the newest one of each resource."""
         order = [{"configurationItemCaptureTime": {"order": "desc", "unmapped_type": "date"}}]
-        body = {"size": most, "query": query, "sort": order, "_source": _KEPT}
+        body: dict[str, Any] = {"size": most, "query": query, "sort": order, "_source": _KEPT}
+        body |= {"collapse": {"field": "cfg.resource"}} if each else {}
         hits: list[dict[str, Any]] = search(self.events.engine, self.index, body).get("hits", {}).get("hits", [])
         return hits
+
+
+def _address(source: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(source)
+    except ValueError:
+        return None
+
+
+def _having(address: str) -> Query:
+    """Versions that have an address anywhere."""
+    return any_of(exactly("configuration", address), {"match_phrase": {"raw": {"query": address}}})
 
 
 def _until(time: datetime) -> Query:

@@ -2,38 +2,41 @@
 
 A resource is asked for by id, name or ARN; AWS Config knows the others of the three. What an event names is looked at in its own
 record. The event of a call in two accounts stands once. Versions belong to a call where the links that were stored say so, or
-else where the same reckoning finds it (see `audit_search.causes`).
+else where the same reckoning finds it (see `effects`). Whatever is bounded is said where a bound was reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from audit_search.aws_config.documents import CURRENT, HISTORY
-from audit_search.causes import calls as causing
-from audit_search.causes.scoring import explain
-from audit_search.causes.versions import of_document
 from audit_search.index_template import name as name_of
-from audit_search_cli.questions import tools
+from audit_search_cli.questions import effects, tools
 from audit_search_cli.questions.between import USES, leaves, naming
 from audit_search_cli.questions.callers import exactly
 from audit_search_cli.questions.chains import Chain, Chains
-from audit_search_cli.questions.events import Event, Events, search
+from audit_search_cli.questions.changes import plain_causes
+from audit_search_cli.questions.effects import NAMES, Effect, Made, Versions
+from audit_search_cli.questions.events import Event, Events, buckets, search
 from audit_search_cli.questions.fields import Query, all_of, any_of, asked, none_of
 from audit_search_cli.questions.filters import Filters
 from audit_search_cli.questions.places import Place, Places
 from audit_search_cli.questions.resources import of_end
 
-_NAMES: Final = ("resourceId", "resourceName", "ARN")
-_MOST_VERSIONS: Final = 500
-_MOST_LINES: Final = 12
+_MOST_NAMES: Final = 100
 _MOST_READS: Final = 2_000
+_PAGE: Final = 50
 _TREES: Final = ("requestParameters", "responseElements", "resources", "serviceEventDetails")
 _MAKE: Final = ("RunInstances", "CreateFleet", "RequestSpotInstances")
 _FAILED: Final[Query] = {"term": {"ct.outcome": "failure"}}
+
+
+Kind = Literal["changed", "used", "failed"]
+KINDS: Final[tuple[Kind, ...]] = ("changed", "used", "failed")
+_DID: Final = {"changed": "changed it", "used": "used it", "failed": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +47,13 @@ class Known:
     names: tuple[str, ...]
     types: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
+    more: bool = False
+    """Whether it has more names than were taken."""
 
     @property
     def several(self) -> bool:
         """Whether the name belongs to more than one resource."""
         return len(self.types) > 1 or len(self.accounts) > 1
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing that changed: its path, before and after (empty where it was not there, or is not)."""
-
-    path: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """A version that a call caused: its document's id, when it was captured, how sure (0 to 1), why, and what changed."""
-
-    item: str
-    resource: str
-    captured: str
-    score: float
-    reason: str
-    differences: tuple[Difference, ...]
 
 
 @dataclass(slots=True)
@@ -103,24 +87,25 @@ class Reads:
 
 def known(events: Events, resource: str) -> Known:
     """What a name, an id or an ARN means by AWS Config; the name alone where it does not know it."""
+    found: dict[str, dict[str, None]] = {path: {} for path in (*NAMES, "resourceType", "awsAccountId")}
+    more = False
     end, kinds = of_end(resource)
-    names: dict[str, None] = {name: None for name in (resource, end) if name}
-    types: dict[str, None] = {}
-    accounts: dict[str, None] = {}
+    query = any_of(*(exactly(path, resource) for path in NAMES))
+    if end:
+        typed = any_of(*(exactly("resourceType", kind) for kind in kinds))
+        query = any_of(query, all_of(typed, any_of(*(exactly(path, end) for path in NAMES))))
+    terms = {path: {"terms": {"field": path, "size": _MOST_NAMES}} for path in found}
     for index in (CURRENT, HISTORY):
-        query = any_of(*(exactly(path, resource) for path in _NAMES))
-        if end:
-            typed = any_of(*(exactly("resourceType", kind) for kind in kinds))
-            query = any_of(query, all_of(typed, any_of(*(exactly(path, end) for path in _NAMES))))
-        body = {"size": 100, "query": query, "_source": [*_NAMES, "resourceType", "awsAccountId"]}
-        for hit in search(events.engine, name_of(events.prefix, index), body).get("hits", {}).get("hits", []):
-            source = hit.get("_source") or {}
-            names |= {str(source[path]): None for path in _NAMES if source.get(path)}
-            types[str(source.get("resourceType") or "")] = None
-            accounts[str(source.get("awsAccountId") or "")] = None
+        answer = search(events.engine, name_of(events.prefix, index), {"size": 0, "query": query, "aggs": terms})
+        groups = answer.get("aggregations") or {}
+        for path, values in found.items():
+            values |= {str(bucket["key"]): None for bucket in buckets(groups, path)}
+            more = more or bool(groups.get(path, {}).get("sum_other_doc_count"))
+    names = {name: None for name in (resource, end) if name} | {name: None for path in NAMES for name in found[path]}
+    types, accounts = tuple(found["resourceType"]), tuple(found["awsAccountId"])
     if resource.startswith("arn:"):
         names |= {name: None for name in [_short(resource)] if name and not types}
-    return Known(resource, tuple(names), tuple(types), tuple(accounts))
+    return Known(resource, tuple(names), types, accounts, more)
 
 
 def _short(arn: str) -> str:
@@ -142,9 +127,7 @@ def names(event: Event, meant: Known) -> bool:
     return any(value in whole or value.endswith(ends) for tree in _TREES for _, value in leaves(event.get(tree)))
 
 
-def writes(
-    events: Events, meant: Known, filters: Filters, what: Literal["changed", "used", "failed"] = "changed"
-) -> Iterator[Event]:
+def writes(events: Events, meant: Known, filters: Filters, what: Kind = "changed") -> Iterator[Event]:
     """The calls that changed a resource, newest first; or used it and left it as it was; or tried to and failed.
 
     RunInstances changes the instances that it makes, and nothing else that it names. Each call stands once.
@@ -158,7 +141,7 @@ def writes(
     }
     wanted = all_of(query(meant, filters), asked("read-only", "false"), kinds[what])
     shared: set[str] = set()
-    for event in events.search(wanted):
+    for event in events.search(wanted, page=_PAGE):
         if not names(event, meant):
             continue
         call = event.said("sharedEventID")
@@ -183,74 +166,26 @@ def readers(events: Events, meant: Known, filters: Filters, most: int = 10) -> R
 
 
 class Acts:
-    """Tells of calls who is behind them, from where, with what, and what they changed."""
+    """Tells of calls who is behind them, from where, with what, and what they changed.
 
-    def __init__(self, events: Events, meant: Known) -> None:
+    `versions` are all that are known of the resource in the period of the question.
+    """
+
+    def __init__(self, events: Events, meant: Known, filters: Filters) -> None:
         self.events = events
-        self.meant = meant
         self.chains, self.places = Chains(events), Places(events)
+        self.versions: Versions = effects.versions(events, meant.names, filters)
 
     def of(self, found: Sequence[Event]) -> list[Act]:
         """The same for some calls, in their order. Raises as `Events` does."""
-        effects = self._effects(found)
+        self.places.expect(found)
         return [
-            Act(event, self.chains.of(event), self.places.of(event), tools.of(event), effects.get(event.id, []))
-            for event in found
+            Act(event, self.chains.of(event), self.places.of(event), tools.of(event), self._effects(event)) for event in found
         ]
 
-    def _effects(self, found: Sequence[Event]) -> dict[str, list[Effect]]:
-        """The versions of the resource that each call caused, by the event's id, the surest first."""
-        effects: dict[str, list[Effect]] = {}
-        every = [call for event in found if (call := causing.of_record(event.record))]
-        for hit in self._versions():
-            for identity, effect in _caused(hit, every):
-                effects.setdefault(identity, []).append(effect)
-        for listed in effects.values():
-            listed.sort(key=lambda one: (-one.score, one.captured, one.item))
-        return effects
-
-    def _versions(self) -> list[dict[str, Any]]:
-        wanted = any_of(*(exactly(path, name) for path in _NAMES for name in self.meant.names))
-        order = [{"configurationItemCaptureTime": {"order": "desc", "unmapped_type": "date"}}]
-        body = {"size": _MOST_VERSIONS, "query": wanted, "sort": order, "_source": {"excludes": ["raw"]}}
-        index = name_of(self.events.prefix, HISTORY)
-        hits: list[dict[str, Any]] = search(self.events.engine, index, body).get("hits", {}).get("hits", [])
-        return hits
-
-
-def _caused(hit: Mapping[str, Any], every: Iterable[causing.Call]) -> Iterator[tuple[str, Effect]]:
-    """The events that caused a version, with what it says of it."""
-    source = hit.get("_source") or {}
-    cfg = source.get("cfg") or {}
-    stored = cfg.get("causedBy") or {}
-    links: list[tuple[str, float, str]] = []
-    if stored.get("eventId"):
-        columns = (_listed(stored.get(name)) for name in ("eventId", "score", "reason"))
-        links = [(str(event), float(score), str(reason)) for event, score, reason in zip(*columns, strict=False)]
-    else:
-        try:
-            version = of_document(str(hit["_id"]), source)
-        except (LookupError, ValueError, TypeError):
-            return
-        links = [(link.event, link.score, "; ".join(link.reasons)) for link in explain(version, every).causes]
-    differences = tuple(_difference(one) for one in _listed(cfg.get("changes"))[:_MOST_LINES] if isinstance(one, dict))
-    resource = str(source.get("resourceId") or "")
-    for event, score, reason in links:
-        captured = str(source.get("configurationItemCaptureTime") or "")
-        yield event, Effect(str(hit["_id"]), resource, captured, score, reason, differences)
-
-
-def _difference(change: Mapping[str, Any]) -> Difference:
-    def said(value: Any) -> str:
-        return "" if value is None else str(value)
-
-    return Difference(str(change.get("path") or ""), said(change.get("before")), said(change.get("after")))
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+    def _effects(self, event: Event) -> list[Effect]:
+        caused = self.versions.effects
+        return caused.get(event.id) or caused.get(event.said("eventID")) or []
 
 
 def plain(act: Act) -> dict[str, Any]:
@@ -275,15 +210,52 @@ def plain(act: Act) -> dict[str, Any]:
             "resources": [{"what": one.what, "id": one.id, "item": one.item} for one in act.place.found],
         },
         "tool": act.tool,
-        "changed": [
-            {
-                "item": one.item,
-                "resource": one.resource,
-                "captured": one.captured,
-                "score": one.score,
-                "reason": one.reason,
-                "changes": [{"path": each.path, "before": each.before, "after": each.after} for each in one.differences],
-            }
-            for one in act.effects
-        ],
+        "changed": [_plain_effect(one) for one in act.effects],
     }
+
+
+def _plain_effect(one: Effect) -> dict[str, Any]:
+    return effects.plain(one.made) | {
+        "score": one.score,
+        "reason": one.reason,
+        "also_by": [{"event": event, "score": score} for event, score in one.also],
+        "more_candidates": bool(one.made.causes and one.made.causes.more),
+    }
+
+
+def unexplained(acts: Acts, filters: Filters, listed: Sequence[Act], *, more: bool) -> list[Made] | None:
+    """The versions that none of the listed calls caused, newest first; with `more` calls, those since the oldest of the listed.
+
+    None where a question is limited by what a version does not have, such as a caller.
+    """
+    if not effects.is_of_place(filters):
+        return None
+    known = {identity for act in listed for identity in (act.event.id, act.event.said("eventID"))}
+    since = min((act.event.time for act in listed), default=None) if more else None
+    return effects.unexplained(acts.versions, filters, known, since)
+
+
+def plain_made(made: Made) -> dict[str, Any]:
+    """A version as JSON has it, with the calls behind it."""
+    return effects.plain(made) | {"caused_by": plain_causes(made.causes) if made.causes else None}
+
+
+def bounds(meant: Known, acts: Acts, reads: Reads, more: Mapping[str, bool], most: int) -> list[str]:
+    """A sentence for each bound that was reached; `more` is whether there are more of each kind of call than `most`."""
+    found = acts.versions
+    said = [
+        f"Of the calls that {_DID[kind]} the newest {most:,} are shown: --max-items." for kind, there in more.items() if there
+    ]
+    if reads.more:
+        said.append(f"Of the calls that only read, the newest {_MOST_READS:,} that may name it were looked at.")
+    if meant.more:
+        said.append(f"Of its names the {_MOST_NAMES} most frequent were looked for: an id or an ARN has fewer.")
+    if found.more:
+        said.append(f"Of its versions the newest {effects.MOST:,} were looked at.")
+    if found.unreckoned:
+        said.append(
+            f"{found.unreckoned:,} of its versions are not linked yet and were not reckoned, only the newest {effects.RECKONED}."
+        )
+    if acts.places.more:
+        said.append(f"Of what had a source address once, {acts.places.most} resources were looked at.")
+    return said
