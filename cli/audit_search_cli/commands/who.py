@@ -64,6 +64,9 @@ def who(invocation: Invocation, resource_asked: str, max_items: int, filters: Fi
         said = none_found(invocation, events, filters.also(resource=resource_asked))
         if invocation.output.as_json:
             invocation.output.document(document | said)
+        else:
+            for text in bounds:
+                invocation.output.line(text)
         return FINE
     coverage = look(events, filters, stated(invocation))
     if invocation.output.as_json:

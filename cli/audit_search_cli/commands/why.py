@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import click
@@ -47,11 +48,12 @@ def why(invocation: Invocation, identity: str | None, wants_decoding: bool, filt
         raise Problem("Neither an event nor a filter is given", "Give an event's id, or such as --event-name RunInstances.")
     events = events_of(invocation)
     with progress("searching"):
-        event, further = _chosen(events, filters, identity)
+        event, further, cut = _chosen(events, filters, identity)
     if event is None:
         return _none(invocation, events, filters.also(event_id=identity) if identity else filters)
     with progress("looking for what changed"):
         answer = library.explain(events, event)
+        answer.bounds += [f"Of the failures that fit the newest {_KINDS:,} were looked at."] if cut else []
         coverage = look(events, Filters({"account": (event.account,)} if event.account else {}), stated(invocation))
     decoded = _decoded(invocation, answer) if wants_decoding else None
     if invocation.output.as_json:
@@ -61,27 +63,28 @@ def why(invocation: Invocation, identity: str | None, wants_decoding: bool, filt
         _print(invocation.output, answer, decoded)
         _print_further(invocation.output, further)
         invocation.output.line()
-        invocation.output.line(coverage.line())
+        for text in (*answer.bounds, coverage.line()):
+            invocation.output.line(text)
     return FINE
 
 
 _Kind = tuple[Event, int]
 
 
-def _chosen(events: Events, filters: Filters, identity: str | None) -> tuple[Event | None, list[_Kind]]:
-    """The event to explain, and the newest event of each other kind of failure with how many there are of it."""
+def _chosen(events: Events, filters: Filters, identity: str | None) -> tuple[Event | None, list[_Kind], bool]:
+    """The event to explain, the newest event of each other kind of failure with how many there are of it among those that were
+    looked at, and whether there are more."""
     if identity:
         found = events.by_id(identity) or list(events.search(Filters({"request-id": (identity,)}).query(), most=2))
-        return (found[0] if found else None), []
+        return (found[0] if found else None), [], False
     kinds: dict[tuple[str, str, str], _Kind] = {}
-    for number, event in enumerate(library.failed(events, filters)):
+    newest = list(itertools.islice(library.failed(events, filters), _KINDS + 1))
+    for event in newest[:_KINDS]:
         key = (event.api, event.error, event.caller)
         first, count = kinds.get(key, (event, 0))
         kinds[key] = (first, count + 1)
-        if number >= _KINDS:
-            break
     listed = list(kinds.values())
-    return (listed[0][0], listed[1:]) if listed else (None, [])
+    return (listed[0][0] if listed else None), listed[1:], len(newest) > _KINDS
 
 
 def _none(invocation: Invocation, events: Events, filters: Filters) -> int:

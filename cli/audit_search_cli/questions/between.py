@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from audit_search.aws_config.documents import HISTORY
 from audit_search.documents import parse_time
@@ -26,6 +26,7 @@ from audit_search_cli.questions.resources import type_of_arn
 IDENTITY, ORGANISATION, NETWORK, RESOURCE, QUOTA = "identity", "organisation", "network", "resource", "quota"
 WRITES: Final[Query] = all_of({"term": {"ct.outcome": "success"}}, asked("read-only", "false"))
 _MOST, _FURTHER = 50, 10
+Found = TypeVar("Found")
 _NETWORK: Final = frozenset(
     f"AWS::EC2::{kind}"
     for kind in (
@@ -72,6 +73,25 @@ class Subject:
         return NETWORK if self.type in _NETWORK else RESOURCE
 
 
+class Looked:
+    """Reads events and versions up to a number, the newest ones; `bounds` has a sentence for each bound that was reached."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self.bounds: list[str] = []
+
+    def newest(self, query: Query, what: str, most: int = _MOST) -> list[Event]:
+        """The newest events of a query, at most so many; `what` they are, in the plural. Raises as `Events` does."""
+        found = list(self.events.search(query, most=most + 1))
+        return self.first(found, what, most)
+
+    def first(self, found: Sequence[Found], what: str, most: int = _FURTHER, which: str = "newest") -> list[Found]:
+        """The first so many of what was found."""
+        if len(found) > most:
+            self.bounds.append(f"Of {what} the {which} {most:,} were looked at.")
+        return list(found[:most])
+
+
 def subjects(event: Event, failure: Failure, caller: Caller) -> list[Subject]:
     """What a call was about: the resources that it names, that of the error's text, and the VPC endpoint."""
     found = {resource.name: resource.type for resource in event.resources if resource.name not in caller.names}
@@ -83,27 +103,27 @@ def subjects(event: Event, failure: Failure, caller: Caller) -> list[Subject]:
     endpoint = event.said("vpcEndpointId")
     if endpoint:
         found[endpoint] = "AWS::EC2::VPCEndpoint"
-    return [Subject(name, kind) for name, kind in found.items()][:_FURTHER]
+    return [Subject(name, kind) for name, kind in found.items()]
 
 
 def changes(
-    events: Events, event: Event, failure: Failure, caller: Caller, since: datetime, success: Event | None = None
+    looked: Looked, event: Event, failure: Failure, caller: Caller, since: datetime, success: Event | None = None
 ) -> list[Change]:
     """What changed from a time, that of an earlier `success` perhaps, until an event, newest first, each once."""
     until: Query = {"range": {"eventTime": {"lte": stamp(event.time)}}}
     period = [*within(since, None), until]
     found: list[Change] = []
-    about = subjects(event, failure, caller)
+    about = looked.first(subjects(event, failure, caller), "the resources that the call names", which="first")
     if failure.kind in (failures.DENIED, failures.UNKNOWN):
-        found += [one for one in _identity(events, caller, until) if since <= one.time <= event.time]
+        found += [one for one in _identity(looked, caller, until) if since <= one.time <= event.time]
         if caller.name.startswith("AWSReservedSSO_"):
-            found += _permission_sets(events, period)
-        found += _organisation(events, failure, period)
+            found += _permission_sets(looked, period)
+        found += _organisation(looked, failure, period)
     if failure.kind == failures.LIMIT:
-        found += _quota(events, event, period)
+        found += _quota(looked, event, period)
     for subject in about:
-        found += _subject(events, event, subject, period)
-    found += _versions(events, caller, about, since, event.time)
+        found += _subject(looked, event, subject, period)
+    found += _versions(looked, caller, about, since, event.time)
     once: dict[str, Change] = {}
     for change in found:
         key = change.event or change.item
@@ -142,7 +162,7 @@ def _names(event: Event, names: Iterable[str]) -> bool:
     return any(value in wanted for tree in trees for _, value in leaves(tree))
 
 
-def _identity(events: Events, caller: Caller, until: Query) -> list[Change]:
+def _identity(looked: Looked, caller: Caller, until: Query) -> list[Change]:
     """Calls to IAM about the caller, its groups, and the policies that were attached to any of them; of any age."""
     if not caller.name:
         return []
@@ -151,24 +171,24 @@ def _identity(events: Events, caller: Caller, until: Query) -> list[Change]:
     key = "roleName" if caller.type.endswith("Role") else "userName"
     whole = all_of(iam, *place, any_of(*(naming(name, key) for name in caller.names)))
     distinct = [name for name in caller.names if name != caller.name]
-    of_it = (one for one in events.search(whole, most=_MOST * 4) if _names(one, distinct) or caller.name in named_in(one, key))
-    found = list(of_it)
-    for group in sorted({name for one in found if one.name == "AddUserToGroup" for name in named_in(one, "groupName")})[
-        :_FURTHER
-    ]:
+    naming_it = looked.newest(whole, f"the calls to IAM that may name {caller.said}", _MOST * 4)
+    found = [one for one in naming_it if _names(one, distinct) or caller.name in named_in(one, key)]
+    groups = sorted({name for one in found if one.name == "AddUserToGroup" for name in named_in(one, "groupName")})
+    for group in looked.first(groups, "the groups of the caller", which="first"):
         query = all_of(iam, *place, naming(group, "groupName"))
-        found += (one for one in events.search(query, most=_MOST) if named_in(one, "groupName") == {group})
+        listed = looked.newest(query, f"the calls to IAM about the group {group}")
+        found += [one for one in listed if named_in(one, "groupName") == {group}]
     policies = {arn for one in found if one.name.startswith("Attach") for arn in named_in(one, "policyArn")}
-    for arn in sorted(policies)[:_FURTHER]:
+    for arn in looked.first(sorted(policies), "the policies that were attached", which="first"):
         query = all_of(iam, naming(arn, "policyArn"))
-        found += (one for one in events.search(query, most=_MOST) if _is_about_policy(one, arn))
+        found += [one for one in looked.newest(query, f"the calls to IAM about {arn}") if _is_about_policy(one, arn)]
     return [_call(IDENTITY, one) for one in found]
 
 
-def _permission_sets(events: Events, period: list[Query]) -> list[Change]:
+def _permission_sets(looked: Looked, period: list[Query]) -> list[Change]:
     """Calls to Identity Center, which makes the roles of its permission sets: of any account, for it is in another one."""
     query = all_of(WRITES, exactly("eventSource", "sso.amazonaws.com"), *period)
-    return [_call(IDENTITY, one) for one in events.search(query, most=_MOST)]
+    return [_call(IDENTITY, one) for one in looked.newest(query, "the calls to Identity Center")]
 
 
 def _is_about_policy(event: Event, arn: str) -> bool:
@@ -176,35 +196,37 @@ def _is_about_policy(event: Event, arn: str) -> bool:
     return "Policy" in event.name and not event.name.startswith(("Attach", "Detach")) and _names(event, (arn,))
 
 
-def _organisation(events: Events, failure: Failure, period: list[Query]) -> list[Change]:
+def _organisation(looked: Looked, failure: Failure, period: list[Query]) -> list[Change]:
     """Calls to AWS Organizations that may have changed what is allowed: of any account, for they are made in another one."""
     policy = failure.denial.policy if failure.denial else ""
     if policy and policy not in (denials.SCP, denials.RCP):
         return []
     query = all_of(WRITES, exactly("eventSource", "organizations.amazonaws.com"), *period)
-    found = list(events.search(query, most=_MOST))
+    found = looked.newest(query, "the calls to AWS Organizations")
     arn = failure.denial.policy_arn if failure.denial else ""
     if arn:
         found = [one for one in found if _names(one, (arn, arn.rpartition("/")[2]))]
     return [_call(ORGANISATION, one) for one in found if "Policy" in one.name or "Account" in one.name]
 
 
-def _quota(events: Events, event: Event, period: list[Query]) -> list[Change]:
+def _quota(looked: Looked, event: Event, period: list[Query]) -> list[Change]:
     """Requests for other quotas in the account and region, and the same call when it went well: it is what fills a quota."""
     place = [exactly("recipientAccountId", event.account), exactly("awsRegion", event.region)]
     same = [exactly("eventSource", event.said("eventSource")), exactly("eventName", event.name)]
     quotas = all_of(WRITES, exactly("eventSource", "servicequotas.amazonaws.com"), *place, *period)
     made = all_of(WRITES, *same, *place, *period)
-    return [_call(QUOTA, one) for query in (quotas, made) for one in events.search(query, most=_MOST)]
+    told = {"the calls to Service Quotas": quotas, f"the earlier calls of {event.api} that went well": made}
+    return [_call(QUOTA, one) for what, query in told.items() for one in looked.newest(query, what)]
 
 
-def _subject(events: Events, event: Event, subject: Subject, period: list[Query]) -> list[Change]:
+def _subject(looked: Looked, event: Event, subject: Subject, period: list[Query]) -> list[Change]:
     """Writes that name what the call was about; a short name means this only in its own account and service."""
     plain = not set("*?") & set(subject.name)  # they would make a pattern of it
     wanted = [WRITES, asked("resource", subject.name) if plain else naming(subject.name), *period]
     if not _distinct(subject.name):
         wanted += [exactly("recipientAccountId", event.account), exactly("eventSource", event.said("eventSource"))]
-    found = events.search(all_of(*wanted, none_of({"ids": {"values": [event.id]}})), most=_MOST)
+    query = all_of(*wanted, none_of({"ids": {"values": [event.id]}}))
+    found = looked.newest(query, f"the writes that may name {subject.name}")
     ends = (subject.name, f":{subject.name}", f"/{subject.name}")
     return [_call(subject.about, one) for one in found if one.name not in USES and _ends(one, ends)]
 
@@ -229,7 +251,7 @@ def _short(event: Event) -> list[str]:
     return [one.name for one in kinds][:3]
 
 
-def _versions(events: Events, caller: Caller, about: Sequence[Subject], since: datetime, until: datetime) -> list[Change]:
+def _versions(looked: Looked, caller: Caller, about: Sequence[Subject], since: datetime, until: datetime) -> list[Change]:
     """The versions that AWS Config recorded of the caller and of what the call was about."""
     names = [subject.name for subject in about]
     wanted = [_known(name) for name in names]
@@ -247,8 +269,10 @@ def _versions(events: Events, caller: Caller, about: Sequence[Subject], since: d
         "configurationItemStatus",
     ]
     order = [{"configurationItemCaptureTime": {"order": "desc", "unmapped_type": "date"}}]
-    body = {"size": _MOST, "query": all_of(time, any_of(*wanted)), "sort": order, "_source": kept}
-    hits = search(events.engine, name_of(events.prefix, HISTORY), body).get("hits", {}).get("hits", [])
+    body = {"size": _MOST + 1, "query": all_of(time, any_of(*wanted)), "sort": order, "_source": kept}
+    events = looked.events
+    found = search(events.engine, name_of(events.prefix, HISTORY), body).get("hits", {}).get("hits", [])
+    hits = looked.first(found, "the versions of the caller and of what the call was about", _MOST, "newest")
     return [change for hit in hits if (change := _version(hit, caller, about))]
 
 

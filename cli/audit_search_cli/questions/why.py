@@ -80,6 +80,8 @@ class Answer:
     changes: list[Change] = field(default_factory=list)
     others: Others | None = None
     unknown: list[str] = field(default_factory=list)
+    bounds: list[str] = field(default_factory=list)
+    """A sentence for each bound that was reached: how many were looked at, of what."""
 
 
 def explain(events: Events, event: Event) -> Answer:
@@ -97,7 +99,9 @@ def explain(events: Events, event: Event) -> Answer:
     if failure.kind == failures.THROTTLED:
         found.meaning.append(_rate(events, event))
     found.since = found.success.time if found.success else event.time - BEFORE
-    found.changes = between.changes(events, event, failure, caller, found.since, found.success)
+    looked = between.Looked(events)
+    found.changes = between.changes(looked, event, failure, caller, found.since, found.success)
+    found.bounds += looked.bounds
     found.others = _others(events, event, caller)
     found.unknown += _not_recorded(events, found)
     return found
@@ -129,7 +133,10 @@ def _history(events: Events, found: Answer) -> None:
         times = "once" if number == 1 else f"{number:,} times"
         text = f"{who} had called {event.api} with success {times} before, last at {_at(found.success)}."
         found.history.append(Sentence(text, (found.success.id,)))
-        found.differences = differences(found.success, event)
+        every = differences(found.success, event)
+        found.differences = every[:_MOST_DIFFERENT]
+        if len(every) > _MOST_DIFFERENT:
+            found.bounds.append(f"Of {len(every):,} differences from the last success the first {_MOST_DIFFERENT} are shown.")
         found.history += _same_resource(events, found, all_of(good, before))
     else:
         tried = next(events.search(all_of(mine, before), most=1), None)
@@ -173,7 +180,7 @@ def differences(before: Event, after: Event) -> list[tuple[str, str, str]]:
     both = before.get("requestParameters"), after.get("requestParameters")
     old, new = map(_flat, both) if all(both) else ({}, {})  # a refused call often has no request in its record
     found += [(path, old.get(path, ""), new.get(path, "")) for path in sorted({*old, *new})]
-    return [(title, _cut(was), _cut(now)) for title, was, now in found if was != now][:_MOST_DIFFERENT]
+    return [(title, _cut(was), _cut(now)) for title, was, now in found if was != now]
 
 
 def _flat(tree: Any, path: str = "", depth: int = 0) -> dict[str, str]:
@@ -271,6 +278,7 @@ def plain(answer: Answer) -> dict[str, Any]:
         ],
         "others": _plain_others(answer.others),
         "not_known": answer.unknown,
+        "bounds": answer.bounds,
     }
 
 
