@@ -28,6 +28,7 @@ from audit_search_cli.commands import (
     setup,
     state,
     status,
+    support,
     trends,
     verify,
     when,
@@ -135,6 +136,7 @@ main.add_command(lookup.lookup)
 main.add_command(when.when)
 main.add_command(why.why)
 main.add_command(who.who)
+main.add_command(support.support)
 main.add_command(changes.changes)
 main.add_command(state.state)
 main.add_command(graph.graph)

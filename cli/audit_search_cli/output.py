@@ -58,11 +58,11 @@ def _visible(character: str) -> str:
 
 
 class Output:
-    """What a command prints: text for people, or one JSON document when `as_json`."""
+    """What a command prints: text for people, or one JSON document when `as_json`; to `stream` in place of stdout."""
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, stream: TextIO | None = None) -> None:
         self.as_json = as_json
-        self._stream = sys.stdout
+        self._stream = stream or sys.stdout
         reconfigure = getattr(self._stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="replace")  # a terminal that cannot show a letter must not end the command

@@ -111,6 +111,7 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any], Any]] = {
     "lookup": (("lookup", "--resource", estate.GROUP), _first_event, "opened"),
     "when": (("when", "AuthorizeSecurityGroupIngress"), lambda shown: shown["events"], 1),
     "why": (("why", "denied"), lambda shown: shown["event"]["id"], "denied"),
+    "support": (("support", "denied"), lambda shown: [one["event_id"] for one in shown["events"]], ["denied"]),
     "who": (("who", estate.GROUP), lambda shown: [one["event"] for one in shown["changes"]], ["ended", "tagged", "opened"]),
     "changes": (
         ("changes", estate.GROUP),

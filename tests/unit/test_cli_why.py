@@ -112,7 +112,10 @@ def test_what_a_group_lost_its_users_lost(engine: TestEngine) -> None:
     assert any("--decode" in text for text in answer["not_known"])
     shown = ask(engine, "why", "coded")
     assert incidents.CODED not in shown.out
-    assert "(encoded message)" in shown.out
+    assert "[masked: encoded message]" in shown.out
+    assert incidents.CODED not in ask(engine, "why", "coded", "--output", "json").out
+    assert incidents.CODED in asked(engine, "why", "coded", "--unmasked")["event"]["message"]
+    assert incidents.CODED in ask(engine, "why", "coded", "--unmasked").out
 
 
 def test_a_resource_that_changed_is_found_by_its_own_name_alone(engine: TestEngine) -> None:

@@ -17,6 +17,7 @@ from audit_search_cli.questions.coverage import look
 from audit_search_cli.questions.decoding import Decoded, decode
 from audit_search_cli.questions.events import Event, Events
 from audit_search_cli.questions.filters import Filters
+from audit_search_cli.questions.masking import in_words, masked
 from audit_search_cli.questions.why import Answer, Others, Sentence
 
 _KINDS = 200
@@ -34,15 +35,17 @@ _SHOWN = 15
 )
 @click.argument("identity", metavar="[EVENT-ID]", required=False)
 @click.option("--decode", "wants_decoding", is_flag=True, help="Let AWS decode an encoded message, in the account of the event.")
+@click.option("--unmasked", is_flag=True, help="Print encoded messages, authorization ids and secrets as they are.")
 @filter_options()
 @engine_options
 @pass_invocation
-def why(invocation: Invocation, identity: str | None, wants_decoding: bool, filters: Filters) -> int:
+def why(invocation: Invocation, identity: str | None, wants_decoding: bool, unmasked: bool, filters: Filters) -> int:
     """Say why a call failed: the error, earlier successes of the same caller, what changed since, and who else has the error.
 
     EVENT-ID is an event's id, or the request id that the caller saw. Without it the newest failure that fits the filters is
     explained, and the others are listed. Each sentence names the events that say so. What the data cannot tell is said under
-    "Not known". --decode calls sts:DecodeAuthorizationMessage with --profile; nothing else here calls AWS.
+    "Not known". --decode calls sts:DecodeAuthorizationMessage with --profile; nothing else here calls AWS. Encoded messages,
+    authorization ids and secrets in AWS's words are masked unless --unmasked, in JSON unless --decode as well.
     """
     if not identity and not filters.where and not filters.text and not filters.since:
         raise Problem("Neither an event nor a filter is given", "Give an event's id, or such as --event-name RunInstances.")
@@ -57,10 +60,12 @@ def why(invocation: Invocation, identity: str | None, wants_decoding: bool, filt
         coverage = look(events, Filters({"account": (event.account,)} if event.account else {}), stated(invocation))
     decoded = _decoded(invocation, answer) if wants_decoding else None
     if invocation.output.as_json:
-        document = library.plain(answer) | {"decoded": decoded.document if decoded else None, "Coverage": coverage.line()}
-        invocation.output.document(document | {"further": [_plain_kind(kind) for kind in further]})
+        document = {"answer": library.plain(answer), "further": [_plain_kind(kind) for kind in further]}
+        document = document if unmasked or decoded else masked(document, _kept(answer)).document
+        about = {"decoded": decoded.document if decoded else None, "Coverage": coverage.line()}
+        invocation.output.document(document["answer"] | about | {"further": document["further"]})
     else:
-        _print(invocation.output, answer, decoded)
+        _print(invocation.output, answer, decoded, unmasked=unmasked)
         _print_further(invocation.output, further)
         invocation.output.line()
         for text in (*answer.bounds, coverage.line()):
@@ -115,7 +120,12 @@ def _decoded(invocation: Invocation, answer: Answer) -> Decoded:
     return decode(invocation.client("sts", answer.event.region or None), denial.encoded, account)
 
 
-def _print(output: Output, answer: Answer, decoded: Decoded | None) -> None:
+def _kept(answer: Answer) -> list[str]:
+    """What stays, whatever a secret is called."""
+    return [value for name, value in library.summary(answer.event).items() if name != "message"]
+
+
+def _print(output: Output, answer: Answer, decoded: Decoded | None, *, unmasked: bool) -> None:
     event = answer.event
     output.line(f"{event.api}: {event.error or 'no error'}")
     place = " ".join(part for part in (event.account, event.region) if part)
@@ -123,7 +133,7 @@ def _print(output: Output, answer: Answer, decoded: Decoded | None) -> None:
     output.line(f"{moment(event.time)} UTC, {place}, by {event.caller or 'nobody named'} from {source}")
     message = event.said("errorMessage")
     if message:
-        output.line(f'AWS says: "{_hidden(answer, message)}"')
+        output.line(f'AWS says: "{message if unmasked else in_words(message)}"')
     output.heading("What it means")
     _print_sentences(output, answer.meaning)
     if decoded:
@@ -143,15 +153,6 @@ def _print(output: Output, answer: Answer, decoded: Decoded | None) -> None:
         output.heading("Not known")
         for text in answer.unknown:
             output.line(f"  {text}")
-
-
-def _hidden(answer: Answer, message: str) -> str:
-    """The message without what only those may have who may ask about it."""
-    denial = answer.failure.denial
-    if denial:
-        for secret, name in ((denial.encoded, "encoded message"), (denial.authorization, "authorization id")):
-            message = message.replace(secret, f"({name})") if secret else message
-    return message
 
 
 def _print_sentences(output: Output, sentences: list[Sentence]) -> None:
