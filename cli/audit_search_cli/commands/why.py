@@ -60,7 +60,7 @@ def why(invocation: Invocation, identity: str | None, wants_decoding: bool, unma
         coverage = look(events, Filters({"account": (event.account,)} if event.account else {}), stated(invocation))
     decoded = _decoded(invocation, answer) if wants_decoding else None
     if invocation.output.as_json:
-        document = {"answer": library.plain(answer), "further": [_plain_kind(kind) for kind in further]}
+        document: dict[str, Any] = {"answer": library.plain(answer), "further": [_plain_kind(kind) for kind in further]}
         document = document if unmasked or decoded else masked(document, _kept(answer)).document
         about = {"decoded": decoded.document if decoded else None, "Coverage": coverage.line()}
         invocation.output.document(document["answer"] | about | {"further": document["further"]})
