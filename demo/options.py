@@ -36,6 +36,11 @@ class Options:
         """Whether AWS Config is shown: with files for CloudTrail alone it is not."""
         return bool(self.config_files) or not self.files
 
+    @property
+    def samples(self) -> bool:
+        """Whether all that is shown are the samples, which the story is about."""
+        return not self.files and not self.config_files
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Options:
         """Raises DemoError."""

@@ -89,7 +89,7 @@ def _demo(options: Options, running: ExitStack, function_log: list[Logging]) -> 
     s3, engine, embedded = _start(options, running)
     screen.line(f"Engine: {engine.name}, at {engine.endpoint}; {engine.prepare()}.")
 
-    from demo import config_part, config_report, report
+    from demo import config_part, config_report, report, story
     from demo.function import Function
 
     function = Function()
@@ -121,7 +121,8 @@ def _demo(options: Options, running: ExitStack, function_log: list[Logging]) -> 
 
     if options.json:
         kept: dict[str, object] = {"endpoint": engine.endpoint, "pid": embedded.pid} if options.keep and embedded else {}
-        more = {"config": config_part.as_json(config.tally, told, documents)} if config else {}
+        more: dict[str, object] = {"config": config_part.as_json(config.tally, told, documents)} if config else {}
+        more |= {"story": story.as_json()} if options.samples and not gone else {}
         print(report.as_json(tally, answers, more | kept), flush=True)
     else:
         if options.trail:
@@ -134,6 +135,8 @@ def _demo(options: Options, running: ExitStack, function_log: list[Logging]) -> 
             config_report.outcomes(screen, config.tally, documents)
             report.quarantine(screen, sorted(new, key=lambda entry: (entry.key, entry.position or 0)))
             config_report.searched(screen, told, first=len(answers) + 1)
+        if options.samples and not gone:
+            story.show(screen)
     _end(tally, config, engine, screen, function_log, sent=sent, given=len(objects), gone=gone)
     _farewell(screen, options, engine, embedded, running)
 
@@ -199,10 +202,12 @@ def _announce(screen: Screen, options: Options, objects: Sequence[InputObject], 
     where = f"the engine at {options.endpoint}" if options.endpoint else "an embedded engine in memory"
     handlers = "Lambda handlers run and index" if options.trail and options.config else "Lambda handler runs and indexes"
     number = {(True, True): "eight", (True, False): "five"}.get((options.trail, options.config), "three")
+    stories = " and tells three stories" if options.samples else ""
     come = "comes" if len(parts) == 1 and len(given) + len(objects) == 1 else "come"
     screen.line(
         f"Audit Search demo: {' and '.join(parts)} {come} as AWS would send them; the {handlers} into "
-        f"{where}, which then answers {number} questions." + ("" if options.endpoint else " Nothing leaves this machine.")
+        f"{where}, which then answers {number} questions{stories}."
+        + ("" if options.endpoint else " Nothing leaves this machine.")
     )
     if not options.endpoint and total_size(objects) > _MANY_BYTES:
         _say(
@@ -267,6 +272,8 @@ def _search(engine: Engine, instance: str) -> list[Answer]:
 
 
 def _farewell(screen: Screen, options: Options, engine: Engine, embedded: EmbeddedEngine | None, running: ExitStack) -> None:
+    from demo.story import goes_on
+
     screen.line()
     if embedded is None:
         names = [*([engine.alias] if options.trail else []), *(["config-*"] if options.config else [])]
@@ -278,6 +285,8 @@ def _farewell(screen: Screen, options: Options, engine: Engine, embedded: Embedd
             screen.query("  ", f"curl '{engine.endpoint}/{engine.alias}/_search?q=ct.outcome:failure&size=3&pretty'")
         if options.config:
             screen.query("  ", f"curl '{engine.endpoint}/config-history/_search?sort=cfg.changeCount:desc&size=3&pretty'")
+        for command in goes_on(engine.endpoint) if options.samples else ():
+            screen.query("  ", command)
         screen.query("Stop it with:  ", f"kill {embedded.pid}")
     else:
         screen.line(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
@@ -61,6 +62,22 @@ class Screen:
     def query(self, label: str, query: str) -> None:
         """A query in one piece, however long: it is there to be copied."""
         self._print(Text.assemble((label, "dim"), (clean(query), "bold cyan")), soft_wrap=True)
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self._console.width
+
+    def verbatim(self, text: str, *, indent: int) -> None:
+        """Lines that are clean already, moved to the right; those that are too long go on below, further to the right."""
+        for line in text.strip("\n").split("\n"):
+            begin = " " * (indent + len(line) - len(line.lstrip(" ")))
+            more = f"{begin}  "
+            wrapped = textwrap.wrap(
+                line.strip(), self.width, initial_indent=begin, subsequent_indent=more, break_on_hyphens=False
+            )
+            self._stream.write("\n".join([begin + line.strip()] if len(wrapped) < 2 else wrapped).rstrip() + "\n")
+        self._stream.flush()
 
     def heading(self, text: str) -> None:
         self._print("")

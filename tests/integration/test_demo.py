@@ -103,11 +103,38 @@ def test_sample_objects_as_json(tmp_path: Path) -> None:
         ("most_changed", 21),
     ]
     assert config["searches"][1]["until"] == "2026-11-12T16:14:05.410Z"
+    the_story(answer["story"])
     assert not list(tmp_path.iterdir())
 
 
+def the_story(told: list[dict[str, Any]]) -> None:
+    """Each question has its answer: why the call failed, who opened the group and how, what became of the server."""
+    assert [question["exit_code"] for chapter in told for question in chapter["questions"]] == [0] * 7
+    failed, opened, gone = ([question["answer"] for question in chapter["questions"]] for chapter in told)
+    assert failed[0]["event"]["error"] == "Client.UnauthorizedOperation"
+    assert "no identity-based policy allows ec2:RunInstances" in failed[0]["meaning"][0]["text"]
+    found, who, changed = opened
+    (event,) = found["Events"]
+    assert (event["EventName"], event["Username"]) == ("AuthorizeSecurityGroupIngress", "bob")
+    assert f"--alert {told[1]['alert']}" in told[1]["questions"][0]["command"]
+    (act,) = who["changes"]
+    assert act["event"] == event["EventId"]
+    assert [(one["before"], one["after"]) for one in changed["altogether"]] == [
+        (None, "ingress tcp 22 from 0.0.0.0/0"),
+        (None, "ingress tcp 22 from ::/0"),
+    ]
+    by, before, after = gone
+    assert by["changes"][0]["api"] == "ec2:TerminateInstances"
+    assert len(before["resources"]) == 7
+    assert {one["resource"]: one["mark"] for one in after["resources"] if one.get("mark") in ("removed", "changed")} == {
+        INSTANCE: "removed",
+        "vol-0c7d6e5f403120918": "removed",
+        "vol-0d6e5f40312091827": "changed",
+    }
+
+
 def test_sample_objects_for_a_person(tmp_path: Path) -> None:
-    """The text says what will happen, where each record ended, what lies in quarantine, and the five answers."""
+    """The text says what will happen, where each record ended, what lies in quarantine, the answers, and the stories."""
     # What a reader's own machine may be set to, and what must not matter.
     theirs = {"AWS_PROFILE": "not-there", "AWS_REGION": "nowhere", "HTTP_PROXY": "http://127.0.0.1:9", "POWERTOOLS_DEV": "1"}
     finished = demo(tmp_path, COLUMNS="120", **theirs)
@@ -124,7 +151,16 @@ def test_sample_objects_for_a_person(tmp_path: Path) -> None:
     for answer in ("Client.UnauthorizedOperation", "Failed authentication", "ec2:TerminateInstances", "not authorized to"):
         assert answer in text
     assert "\x1b" not in text
-    assert max(len(line) for line in text.splitlines() if not line.startswith("   query")) <= 120
+    assert max(len(line) for line in text.splitlines() if not line.startswith(("   query", "   $"))) <= 120
+    assert text.count("\n   $ audit-search ") == 7
+    for told in (
+        "Denied: no identity-based policy allows ec2:RunInstances",
+        "The alert security-group-opened-to-the-world (high, tier ticket) was raised",
+        "Configuration.IpPermissions: nothing -> ingress tcp 22 from 0.0.0.0/0",
+        "who: shop-frontend (source identity)",
+        "- AWS::EC2::Instance i-0a1b2c3d4e5f60718 [deleted], removed",
+    ):
+        assert told in text
 
 
 if REAL_EVENTS.is_dir():
