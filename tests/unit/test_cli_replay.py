@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from osmem_server import OsmemServer
 
-from audit_search import index_template
 from audit_search.bulk import Retries
 from audit_search.envelopes import MessageRef, ObjectRef
 from audit_search.quarantine import Entry, Quarantine
@@ -25,6 +23,7 @@ from tests.support.config_deliveries import change, compliance, family, item, pu
 from tests.support.engines import TestEngine
 from tests.support.fault_proxy import BulkRequest, Fault, FaultProxy, Pass, RejectItems
 from tests.support.function import Function, make_config_function, make_function
+from tests.support.questions import Engines
 
 LOCATION = f"s3://{QUARANTINE}/quarantine/"
 BAD = "badly-formed"
@@ -49,24 +48,10 @@ def aws(server: Aws) -> Aws:
     return server
 
 
-@pytest.fixture(scope="module")
-def osmem() -> Iterator[OsmemServer]:
-    """An embedded engine."""
-    with OsmemServer.start(japanese=False) as server:
-        yield server
-
-
 @pytest.fixture
-def engine(osmem: OsmemServer) -> TestEngine:
-    """Names of this test's own in it."""
-    return prepared(osmem)
-
-
-def prepared(osmem: OsmemServer) -> TestEngine:
-    """The templates of CloudTrail and AWS Config under names that nobody else has."""
-    engine = TestEngine(osmem.url, real=False)
-    engine.install("cloudtrail", *index_template.CONFIG)
-    return engine
+def engine(engines: Engines) -> TestEngine:
+    """An engine of this test's own."""
+    return engines.new()
 
 
 @pytest.fixture
@@ -152,7 +137,7 @@ def keep(aws: Aws, *kept: Entry, ref: ObjectRef | MessageRef) -> str:
 
 
 @pytest.mark.parametrize("key", ["", "copies/without-a-time.json.gz"])
-def test_documents_are_those_that_would_have_been(aws: Aws, osmem: OsmemServer, engine: TestEngine, make: Make, key: str) -> None:
+def test_documents_are_those_that_would_have_been(aws: Aws, engines: Engines, engine: TestEngine, make: Make, key: str) -> None:
     """Ids, indices and every field but how and when they were indexed; what is no record stays, alone in its file."""
     stored = trail(aws, key)
     delivered(make, engine, s3_event(stored))
@@ -173,7 +158,7 @@ def test_documents_are_those_that_would_have_been(aws: Aws, osmem: OsmemServer, 
     assert aws.keys() == [file]
     (line,) = aws.quarantined()
     assert (line["position"], line["raw"], line["key"]) == (5, "null", stored.key)
-    straight = prepared(osmem)
+    straight = engines.new()
     assert failures(make(straight)(sqs_event(s3_event(stored)))) == []
     assert events(engine) == events(straight)
     assert {hit["_source"]["ct"]["ingestMode"] for hit in engine.search({"ids": {"values": ["b", "d", "odd"]}}, size=9)} == {
@@ -279,7 +264,7 @@ def test_an_object_that_cannot_be_read_stays(aws: Aws, engine: TestEngine, outco
 
 
 def test_items_of_objects_and_messages_become_what_they_would_have_been(
-    aws: Aws, osmem: OsmemServer, engine: TestEngine, make: Make
+    aws: Aws, engines: Engines, engine: TestEngine, make: Make
 ) -> None:
     """Versions, latest states and events: topic, account, changes that a message told, and positions are all kept."""
     diff = {"changeType": "UPDATE", "changedProperties": {"Configuration.Size": {"previousValue": 1, "updatedValue": 8}}}
@@ -298,7 +283,7 @@ def test_items_of_objects_and_messages_become_what_they_would_have_been(
     assert {line["position"] for line in aws.quarantined() if "key" in line} == {1, 3}
     found = again(aws, engine, "--of", "config")
     assert (found.code, entries(found), files(found), aws.keys()) == (0, {"indexed": 5}, {"emptied": 4}, []), found
-    straight = prepared(osmem)
+    straight = engines.new()
     assert failures(make(straight, config=True)(sqs_event(*bodies))) == []
     assert versions(engine) == versions(straight)
 

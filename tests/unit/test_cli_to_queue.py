@@ -9,7 +9,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
-from osmem_server import OsmemServer
 
 from audit_search.envelopes import Message, ObjectRef, messages
 from audit_search_cli import history_queue
@@ -19,8 +18,8 @@ from tests.support.aws import QUARANTINE, REGION, TRAIL, Aws, Queue, failures, r
 from tests.support.cli import Run, deploy, function_resources, run
 from tests.support.config_deliveries import item, put_items
 from tests.support.digest_chains import CloudTrail, Trail, some
-from tests.support.engines import TestEngine
 from tests.support.function import make_function
+from tests.support.questions import Engines
 
 QUEUE = {"Type": "AWS::SQS::Queue"}
 KEY = "AWSLogs/111122223333/CloudTrail/eu-central-1/2026/11/03/111122223333_CloudTrail_eu-central-1_20261103T0820Z_{}.json.gz"
@@ -88,22 +87,22 @@ def test_objects_of_both_go_to_their_own_queues_as_replay(aws: Aws) -> None:
     assert backfill(aws, "--restart", "--output", "json").document["objects"]["sent"] == 2
 
 
-def test_the_function_takes_what_was_sent(aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_function_takes_what_was_sent(
+    aws: Aws, engines: Engines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Documents are marked as replay; what is there already is a duplicate."""
     stack(aws)
     stored = [aws.put_records(records(2, name), KEY.format(name)) for name in "ab"]
     backfill(aws)
     (url,) = [url for url in aws.sqs.list_queues()["QueueUrls"] if "CloudTrailQueue" in url]
     event = aws.poll(Queue(url, ""), 1)
-    with OsmemServer.start(japanese=False) as server:
-        engine = TestEngine(server.url, real=False)
-        engine.install("cloudtrail")
-        function = make_function(monkeypatch, capsys, aws, engine.endpoint, INDEX_PREFIX=engine.prefix)
-        function(s3_event(stored[0]))
-        assert failures(function(event)) == []
-        assert (function.metrics["RecordsIndexed"], function.metrics["RecordsDuplicate"]) == (2, 2)
-        engine.refresh()
-        modes = {hit["_id"]: hit["_source"]["ct"]["ingestMode"] for hit in engine.search({"match_all": {}}, size=10)}
+    engine = engines.new()
+    function = make_function(monkeypatch, capsys, aws, engine.endpoint, INDEX_PREFIX=engine.prefix)
+    function(s3_event(stored[0]))
+    assert failures(function(event)) == []
+    assert (function.metrics["RecordsIndexed"], function.metrics["RecordsDuplicate"]) == (2, 2)
+    engine.refresh()
+    modes = {hit["_id"]: hit["_source"]["ct"]["ingestMode"] for hit in engine.search({"match_all": {}}, size=10)}
     assert modes == {"a0": "live", "a1": "live", "b0": "replay", "b1": "replay"}
 
 
@@ -164,25 +163,33 @@ def test_what_the_queue_does_not_take_is_named_and_sent_the_next_time(tmp_path: 
         assert sorted(state.done) == [f"{number:04}" for number in range(10, 15)]
 
 
-def test_a_repair_is_left_to_the_functions(aws: Aws) -> None:
-    """Log files whose records are missing are sent; a verification later finds them."""
+def test_a_repair_is_left_to_the_functions(
+    aws: Aws, engines: Engines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Log files whose records are missing are sent; when the function has taken them a verification finds nothing missing."""
     stack(aws, QuarantineLocation=f"s3://{QUARANTINE}/quarantine/")
     trail = Trail(aws)
     trail.hour(some(2, "a"), some(3, "b"))
     span = ("--since", "2026-11-03T08:00Z", "--until", "2026-11-04T00:00Z")
-    with CloudTrail() as cloudtrail, OsmemServer.start(japanese=False) as server:
-        engine = TestEngine(server.url, real=False)
-        engine.install("cloudtrail")
-        to = ("--endpoint", engine.endpoint, "--auth", "none", "--prefix", engine.prefix, "--stack", "audit")
+    engine = engines.new()
+    to = ("--endpoint", engine.endpoint, "--auth", "none", "--prefix", engine.prefix, "--stack", "audit", "--output", "json")
+    with CloudTrail() as cloudtrail:
         env = {**aws.environment, "AWS_ENDPOINT_URL_CLOUDTRAIL": cloudtrail.endpoint}
-        told = run("verify", f"s3://{TRAIL}", *span, *to, "--repair", "--to-queue", "--output", "json", env=env)
-        text = run("verify", f"s3://{TRAIL}", *span, *to, "--repair", "--to-queue", env=env).out
-    assert told.code == 1, told
-    assert told.document["repair"]["objects"] == {"found": 2, "sent": 2, "sent_before": 0, "failed": 0, "left": 0}
-    assert "2 objects found = 2 sent" in text
-    for message in taken(aws, 2, "CloudTrailQueue"):
-        assert sorted(ref.key for ref in message.objects) == sorted(trail.files)
-        assert message.replay is True
+        told = run("verify", f"s3://{TRAIL}", *span, *to, "--repair", "--to-queue", env=env)
+        text = run("verify", f"s3://{TRAIL}", *span, *to[:-2], "--repair", "--to-queue", env=env).out
+        assert told.code == 1, told
+        assert told.document["repair"]["objects"] == {"found": 2, "sent": 2, "sent_before": 0, "failed": 0, "left": 0}
+        assert "2 objects found = 2 sent" in text
+        (url,) = [url for url in aws.sqs.list_queues()["QueueUrls"] if "CloudTrailQueue" in url]
+        event = aws.poll(Queue(url, ""), 2)
+        for message in messages(event, config=False):
+            assert sorted(ref.key for ref in message.objects) == sorted(trail.files)
+            assert message.replay is True
+        function = make_function(monkeypatch, capsys, aws, engine.endpoint, INDEX_PREFIX=engine.prefix)
+        assert failures(function(event)) == []
+        engine.refresh()
+        found = run("verify", f"s3://{TRAIL}", *span, *to, env=env)
+    assert (found.code, found.document["records"]["missing"]) == (0, 0), found
 
 
 # --- wrong use
