@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 from osmem_server import OsmemServer
 
-from audit_search.causes.linking import BEGINNING, Totals
+from audit_search.bulk import Reply
+from audit_search.causes.linking import BEGINNING, Linker, Totals
 from audit_search.errors import AccountingError, EngineUnreachableError, IndexTemplateError, SettingsError
 from audit_search.observability import Observer
+from audit_search.opensearch import HttpEngine
 from functions.causes import app
 from tests.support.aws import Context
-from tests.support.config_world import ACCOUNT, World, version
+from tests.support.config_world import ACCOUNT, IMPATIENT, World, version
 from tests.support.engine_front import Asked, EngineFront
 from tests.support.engines import TestEngine
 from tests.support.linked_world import GROUP, OPENED, LinkedWorld, group, opening
@@ -100,6 +103,40 @@ def test_a_run_without_time_does_nothing_and_says_how_far_it_is_behind(linked: L
     none = linked.link(seconds=0)
     assert (none.read, none.problem) == (0, "")
     assert linked.link().linked == 2
+
+
+class Hanging:
+    """The engine, which answers no search for events after those of so many pages of versions; `hung` is called then."""
+
+    def __init__(self, engine: HttpEngine, pages: int, hung: Callable[[], None]) -> None:
+        self._engine = engine
+        self._left = pages
+        self._hung = hung
+        self.bulk, self.mget = engine.bulk, engine.mget
+
+    def search(self, index: str, body: Mapping[str, Any], timeout: float) -> Reply:
+        """Search; what comes too late is a timeout, as the client says it."""
+        self._left -= "cfg.ingestTime" in str(body.get("sort"))
+        if self._left < 0 and "cloudtrail" in index:
+            self._hung()
+            return Reply(0, type="timeout", reason="no answer within 0.1 s")
+        return self._engine.search(index, body, timeout)
+
+
+@pytest.mark.parametrize(("pages", "problem"), [(1, ""), (0, "timeout: no answer within 0.1 s")])
+def test_a_run_whose_time_ends_within_a_search(
+    linked: LinkedWorld, monkeypatch: pytest.MonkeyPatch, pages: int, problem: str
+) -> None:
+    """It keeps what it linked, and that is no trouble; a run that was answered nothing says that there was no answer."""
+    linked.config(*(group(OPENED + number * 60_000, opened=True, name=f"sg-0000000000000000{number}") for number in range(3)))
+    linked.refresh()
+    now, real, later = time.time() + 120, time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: real() + later[0])
+    engine = Hanging(linked.world.client, pages, lambda: later.__setitem__(0, 10_000.0))
+    totals = Linker(engine, linked.world.prefix, IMPATIENT, now=lambda: now, page=1).run(time.monotonic() + 5_000)
+    assert (totals.read, totals.linked, totals.problem) == (pages, pages, problem)
+    monkeypatch.undo()
+    assert linked.link().linked == 3 - pages
 
 
 def refusing(what: str) -> Callable[[Asked], tuple[int, Any] | None]:

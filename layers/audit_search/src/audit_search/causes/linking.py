@@ -141,7 +141,7 @@ class _Run:
             except _OverError as over:
                 totals.problem = over.problem
             except UnreadableError as error:
-                totals.problem = "" if error.cause.type == "out_of_time" else str(error.cause)
+                totals.problem = "" if self._late(error.cause) else str(error.cause)
         totals.check()
         return totals
 
@@ -269,9 +269,14 @@ class _Run:
     def _settled(self, outcome: int, cause: Cause | None) -> int:
         """The outcome of a line; one that was returned ends the run before its page counts."""
         if outcome == RETURNED:
-            late = cause is None or cause.type == "out_of_time"
-            raise _OverError("" if late else f"what was found could not be written: {cause}")
+            raise _OverError("" if self._late(cause) else f"what was found could not be written: {cause}")
         return outcome
+
+    def _late(self, cause: Cause | None) -> bool:
+        """Whether only the time of the run was over; of an engine that answered nothing in it that is not said."""
+        if cause is None or cause.type == "out_of_time":
+            return True
+        return cause.type == "timeout" and self._totals.read > 0 and time.monotonic() >= self._deadline
 
     def _watermark(self) -> int:
         body = {
