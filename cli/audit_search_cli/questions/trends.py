@@ -216,7 +216,9 @@ def moments(events: Events, filters: Filters, bars: int = 24, longest: int = 5) 
         return Moments(0, 0, None, None, _WIDTHS[0], [], [])
     width = next((width for width in _WIDTHS if (last.time - first.time) / width < bars - 1), _WIDTHS[-1])
     total, answer = events.grouped(query, {"failed": {"filter": _FAILED}})
-    counted = {instant({"value": bucket["key"]}): int(bucket["doc_count"]) for bucket in histogram(events, query, width)}
+    counted = {
+        instant({"value": bucket["key"]}): int(bucket["doc_count"]) for bucket in histogram(events, query, width, extent=False)
+    }
     starts = [when for when in counted if when]
     filled: list[tuple[datetime, int]] = []
     at = min(starts)
