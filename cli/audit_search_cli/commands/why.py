@@ -11,7 +11,7 @@ from audit_search_cli.commands.asking import events_of, filter_options, moment, 
 from audit_search_cli.errors import FINE, Problem
 from audit_search_cli.options import DocumentedCommand, Invocation, engine_options, pass_invocation
 from audit_search_cli.output import Output, counted, progress
-from audit_search_cli.questions import failures
+from audit_search_cli.questions import between, failures
 from audit_search_cli.questions import why as library
 from audit_search_cli.questions.coverage import look
 from audit_search_cli.questions.decoding import Decoded, decode
@@ -174,7 +174,10 @@ def _print_changes(output: Output, answer: Answer) -> None:
     if len(answer.changes) > _SHOWN:
         output.line(f"  The newest {_SHOWN} of {len(answer.changes):,}; --output json has all.")
     if not rows:
-        output.line("  No change was recorded of the caller, of the way, or of what the call was about.")
+        free = between.only_used(answer.event, answer.failure)
+        known = "of the caller, of the way, or of what the call was about"
+        rest = "that could be why: it does not depend on what the call names" if free else known
+        output.line(f"  No change was recorded {rest}.")
 
 
 def _print_others(output: Output, answer: Answer, others: Others) -> None:

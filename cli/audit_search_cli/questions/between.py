@@ -113,7 +113,8 @@ def changes(
     until: Query = {"range": {"eventTime": {"lte": stamp(event.time)}}}
     period = [*within(since, None), until]
     found: list[Change] = []
-    about = looked.first(subjects(event, failure, caller), "the resources that the call names", which="first")
+    named = [] if only_used(event, failure) else subjects(event, failure, caller)
+    about = looked.first(named, "the resources that the call names", which="first")
     if failure.kind in (failures.DENIED, failures.UNKNOWN):
         found += [one for one in _identity(looked, caller, until) if since <= one.time <= event.time]
         if caller.name.startswith("AWSReservedSSO_"):
@@ -130,6 +131,11 @@ def changes(
         if key != event.id and (success is None or key != success.id):
             once.setdefault(key, change)
     return sorted(once.values(), key=lambda change: (change.time, change.event, change.item), reverse=True)
+
+
+def only_used(event: Event, failure: Failure) -> bool:
+    """Whether nothing of what the call names can be why it failed: how much there may be, or is, does not depend on it."""
+    return failure.kind in (failures.LIMIT, failures.CAPACITY, failures.THROTTLED) and event.name in USES
 
 
 def naming(name: str, *keys: str) -> Query:
