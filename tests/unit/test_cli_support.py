@@ -6,11 +6,21 @@ import hashlib
 import json
 import stat
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from audit_search_cli.commands.support import Answer, document_of, files_of
+from audit_search_cli.questions import support as library
+from audit_search_cli.questions.chains import Chain
+from audit_search_cli.questions.events import Event
+from audit_search_cli.questions.items import Resource, Version
+from audit_search_cli.questions.places import Place
+from audit_search_cli.questions.support import Around, Case
 from tests.support import estate, incidents
 from tests.support.cli import run
 from tests.support.engines import TestEngine
@@ -238,6 +248,43 @@ def test_a_resource_that_aws_config_does_not_know_is_named(engine: TestEngine) -
     shown = asked(engine, "support", "begun")["events"][0]
     assert shown["items"] == []
     assert "AWS Config has recorded nothing of" in ask(engine, "support", "begun").out
+
+
+def secretive(secret: str, other: str, where: str) -> Case:
+    """An event with a secret at one place, a text of somebody's choice around it, and an item that repeats the secret."""
+    fields: dict[str, dict[str, Any]] = {
+        "request": {"requestParameters": {"masterUserPassword": secret, other: other}},
+        "response": {"responseElements": {"credentials": {"sessionToken": secret}}, "userAgent": other},
+        "text": {"requestParameters": {"document": json.dumps({"clientSecret": secret, "x": other})}},
+        "message": denied(f"{other} (authorization id: {secret})"),
+        "encoded": denied(f"{other} Encoded authorization failure message: {secret}"),
+    }
+    record = call("one", "09:00:00", "rds:ModifyDBInstance", user(f"dana{other}"), requestID=other, **fields[where])
+    when = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    event = Event("one", "index", 0, when, json.dumps(record), {"caller": other, "outcome": "failure"})
+    item = Version(
+        "item", "index", {"configuration": {"repeated": f"<{secret}>"}, "configurationItemCaptureTime": when.isoformat()}
+    )
+    around = Around(Resource(ACCOUNT, incidents.REGION, other, "id"), item, item)
+    return Case(event, Chain(unverified=other), Place(other, "certain"), other, [around])
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    st.text("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789_-", min_size=10, max_size=40).map("S{}3".format),
+    st.text(st.sampled_from("ab:=\"'\\{}[]%?&;,\n\x1b\u202e <>/."), max_size=12),
+    st.sampled_from(("request", "response", "text", "message", "encoded")),
+)
+def test_no_secret_survives_in_any_output(secret: str, other: str, where: str) -> None:
+    """Whatever stands around it: not in the text, not in JSON, not in a file of the zip or in its name."""
+    documents = [library.plain(secretive(secret, other, where))]
+    assert secret in json.dumps(documents)
+    masked = library.without_secrets(documents)
+    answer = Answer(masked.document, [], masked)
+    files = files_of(answer, {})
+    for text in (json.dumps(document_of(answer)), *files, *files.values()):
+        assert secret not in text
+        assert not set(text) & set("\x1b\u202e")
 
 
 def test_real_denials_are_told_without_their_messages(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -26,7 +26,7 @@ _LONGEST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
     """What is printed or written: documents, masked or not, what each id that no event has may mean, and what was masked."""
 
     documents: Sequence[Mapping[str, Any]]
@@ -78,24 +78,25 @@ def support(invocation: Invocation, identities: tuple[str, ...], target: Path | 
         ]
     documents = [library.plain(case) for case in found.cases]
     masked = None if unmasked else library.without_secrets(documents)
-    answer = _Answer(masked.document if masked else documents, missing, masked)
+    answer = Answer(masked.document if masked else documents, missing, masked)
     originals = {document["event_id"]: case.event.text for document, case in zip(documents, found.cases, strict=True)}
     if target:
-        _write(target, answer, originals if unmasked else {}, force=force)
+        bundle.write(target, files_of(answer, originals if unmasked else {}), force=force)
     if invocation.output.as_json:
-        invocation.output.document(_document(answer) | ({"zip": str(target)} if target else {}))
+        invocation.output.document(document_of(answer) | ({"zip": str(target)} if target else {}))
         return FINE
-    _print(invocation.output, answer)
+    show(invocation.output, answer)
     if target:
         invocation.output.line(f"All of it is in {target}.")
     return FINE
 
 
-def _document(answer: _Answer) -> dict[str, Any]:
+def document_of(answer: Answer) -> dict[str, Any]:
+    """A bundle as JSON has it."""
     return {"events": answer.documents, "not_found": answer.missing, **_masking(answer)}
 
 
-def _masking(answer: _Answer) -> dict[str, Any]:
+def _masking(answer: Answer) -> dict[str, Any]:
     """What was masked, as JSON has it."""
     if answer.masked is None:
         return {"masked": None, "stays": "everything"}
@@ -106,10 +107,10 @@ def _masking(answer: _Answer) -> dict[str, Any]:
     return {"masked": {"kinds": dict(answer.masked.kinds), "places": places}, "stays": library.STAYS}
 
 
-def _write(target: Path, answer: _Answer, originals: Mapping[str, str], *, force: bool) -> None:
-    """Write the zip file; its text is the one that is printed. Raises Problem."""
+def files_of(answer: Answer, originals: Mapping[str, str]) -> dict[str, str]:
+    """The files of a zip by their names; its text is the one that is printed."""
     text = io.StringIO()
-    _print(Output(stream=text), answer)
+    show(Output(stream=text), answer)
     files = bundle.files(text.getvalue(), answer.documents, originals)
     about = {
         "made_by": "audit-search support",
@@ -117,10 +118,11 @@ def _write(target: Path, answer: _Answer, originals: Mapping[str, str], *, force
         "not_found": [one["event_id"] for one in answer.missing],
         **_masking(answer),
     }
-    bundle.write(target, {**files, "manifest.json": bundle.manifest(files, about)}, force=force)
+    return {**files, "manifest.json": bundle.manifest(files, about)}
 
 
-def _print(output: Output, answer: _Answer) -> None:
+def show(output: Output, answer: Answer) -> None:
+    """Print a bundle as a case wants it: the events in a table, then each with what is known of it."""
     if answer.documents:
         output.line(f"{counted(len(answer.documents), 'event')} of AWS CloudTrail. All times are UTC.")
         header = ("", "time (UTC)", "account", "region", "call", "error")

@@ -48,7 +48,7 @@ _KEYS: Final = tuple(
         (SAML, r"\w*saml(assertion|response|request)|assertion"),
         (
             MFA,
-            r"tokencode\d?|\w*mfacode\d?|authenticationcode\d?|otp|\w*onetimepass(word|code)|\w*totp|base32stringseed|qrcodepng",
+            r"tokencode\d?|\w*(mfa|verification|onetime)code\d?|authenticationcode\d?|otp|\w*onetimepass(word|code)|\w*totp|base32stringseed|qrcodepng",
         ),
         (
             PRIVATE,
@@ -78,6 +78,7 @@ _NAMES: Final = re.compile(
 )
 _BEARER: Final = r"(?:bearer|basic|digest|negotiate)"
 _MARKED: Final = r"\[masked: [A-Za-z ]+\]"
+_QUERY: Final = r"[^&\s\"'<>\\]+"
 _QUOTED: Final = r"\"(?:[^\"\\]|\\.)*\"?|(?P<escapes>\\+)\"(?s:.)*?(?:(?<!\\)(?P=escapes)\"|\Z)|'[^']*'?"
 _VALUE: Final = rf"{_MARKED}|{_QUOTED}|[^\s,;&\"'<>{{}}\[\]()|]+"
 
@@ -128,8 +129,13 @@ _FORMS: Final = tuple(
         ),
         (TOKEN, r"(?P<secret>\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*)", 0),
         (TOKEN, r"(?P<secret>\b(?:gh[pousr]_[A-Za-z0-9]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}))", 0),
-        (SIGNATURE, rf"X-Amz-(?:Signature|Security-Token|Credential)(?:=|%3D)(?P<secret>{_MARKED}|[^&\s\"'<>\\]+)", re.I),
-        (QUERY, rf"X-Amz-(?!Request-Id|Id-2)[A-Za-z-]+(?:=|%3D)(?P<secret>{_MARKED}|[^&\s\"'<>\\]+)", re.I),
+        (SESSION, rf"X-Amz-Security-Token(?:=|%3D)(?P<secret>{_MARKED}|{_QUERY})", re.I),
+        (CREDENTIALS, rf"X-Amz-Credential(?:=|%3D)(?P<secret>{_MARKED}|{_QUERY})", re.I),
+        (SIGNATURE, rf"X-Amz-Signature(?:=|%3D)(?P<secret>{_MARKED}|{_QUERY})", re.I),
+        (TOKEN, r"[?&]code=(?P<secret>[\w.~-]{16,})", re.I),
+        (TOKEN, r"\bhooks\.slack\.com/services/(?P<secret>[\w/-]+)", re.I),
+        (CREDENTIALS, r"(?:^|\s)(?:-u|--user)\s+[^\s:=/]+:(?P<secret>[^\s\"']+)", 0),
+        (QUERY, rf"X-Amz-(?!Request-Id|Id-2)[A-Za-z-]+(?:=|%3D)(?P<secret>{_MARKED}|{_QUERY})", re.I),
         (SIGNATURE, rf"(?:[?&,]|%26|%3F)\s*(?:Signature|sig)(?:=|%3D)(?P<secret>{_MARKED}|[^&\s\"'<>\\,]+)", re.I),
         (COOKIE, r"\b(?:Set-)?Cookie:\s*(?P<secret>[^\r\n\"]+)", re.I),
         (CREDENTIALS, rf"\bAuthorization[\"']?\s*[:=]\s*[\"']?(?:{_BEARER}\s+)?(?P<secret>{_MARKED}|[^\r\n\"']+)", re.I),
@@ -140,9 +146,10 @@ _FORMS: Final = tuple(
 _NAMED: Final = re.compile(
     rf"(?<![\w.-])(?P<name>[\w.-]*[\w])(?P<mark>\\*[\"']?\s*(?:=|%3D|:(?=\s|\\*[\"'])|:=)\s*)(?P<secret>{_VALUE})"
 )
-_TIGHT: Final = re.compile(rf"(?<![\w.:/-])(?P<name>[\w.-]*\w)(?P<mark>:)(?P<secret>(?!//){_VALUE})")
+_TIGHT: Final = re.compile(rf"(?<![\w.:/-])(?!secret:)(?P<name>[\w.-]*\w)(?P<mark>:)(?P<secret>(?!//){_VALUE})")
 _WORDS: Final = re.compile(
-    r"\b(?P<name>(?:secret access|private|api|security|session|access|refresh)\s(?:key|token))"
+    r"\b(?P<name>(?:secret access|private|api|security|session|access|refresh)\s(?:key|token)"
+    r"|(?:mfa|verification|one[ -]time) (?:code|password|passcode))"
     rf"(?P<mark>\s*(?:=|:|\bis\b)\s*)(?P<secret>{_VALUE})",
     re.I,
 )
