@@ -237,7 +237,11 @@ _REMEDY = "Is it a file of quarantine, and fetched whole? An older version of it
 
 
 def _entry(line: bytes) -> KeptEntry:
-    value = json.loads(line)
+    return entry(json.loads(line))
+
+
+def entry(value: dict[str, Any]) -> KeptEntry:
+    """A line as an entry. Raises one of the errors that a line has which is none (ValueError, KeyError, TypeError and others)."""
     raw, packed = value.get("raw"), value.get("rawBase64")
     if raw is None and packed is not None:
         text: bytes | None = base64.b64decode(packed, validate=True)

@@ -1,6 +1,6 @@
 """What is kept in quarantine goes through the functions' own pipelines again, here, and leaves quarantine when it is done.
 
-Of a file only what is refused again, or could not be tried, stays, in the same file: an entry is never in two. A file in which
+Of a file only what is refused again, or could not be tried, stays, so that an entry is never in two files. A file in which
 nothing stays is deleted. Each entry ends as indexed, duplicate, filtered, quarantined (again) or returned (to stay for a later
 try); an entry that is a whole message or object ends as the first of these that any part of it does, from the end of the list.
 """

@@ -1,8 +1,10 @@
 """Files of quarantine that can be changed: those of a bucket, and those that lie in a folder here.
 
-A file is written over itself, or deleted, in one step, so that whatever ends the command leaves it as it was or as it is to be.
-Nothing is compared before that: a function that writes the same file meanwhile writes what its name says, and of that only
-entries are left out that are indexed by then.
+A function names a file by what is in it, so that a notification that comes again writes the same file again. What stays of such
+a file in a bucket is therefore written under the name that a function would give it, and the old file deleted after that:
+whatever ends the command between the two leaves entries in both files, and the next replay of the old one puts that right. Other
+files are written over themselves in one step. Nothing is compared before that: a function that writes the same file meanwhile
+writes what its name says, and of that only entries are left out that are indexed by then.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjects.html
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +22,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from isal import igzip
 
 from audit_search import quarantine
-from audit_search.quarantine import QuarantineError
+from audit_search.quarantine import Entry, QuarantineError
 from audit_search_cli import kept
 from audit_search_cli.errors import Problem
 from audit_search_cli.kept import KeptEntry, Place
 
 SUFFIX = ".ndjson.gz"
+_OF_FUNCTION = re.compile(r"[0-9a-f]{24}\.ndjson\.gz")
 
 
 class File(Protocol):
@@ -38,8 +42,8 @@ class File(Protocol):
     def siblings(self) -> Iterator[KeptEntry]:
         """The entries of the other files of the same source."""
 
-    def write(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Write it again with these lines."""
+    def write(self, lines: Sequence[Mapping[str, Any]]) -> str:
+        """Write it again with these lines, and say what it is called from now on."""
 
     def delete(self) -> None:
         """Remove it."""
@@ -70,9 +74,14 @@ class StoredFile:
             if other.key != self.key and other.key.endswith(SUFFIX):
                 yield from StoredFile(self.s3, self.bucket, other.key).read() or []
 
-    def write(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    def write(self, lines: Sequence[Mapping[str, Any]]) -> str:
         """As File.write."""
-        quarantine.put(self.s3, self.bucket, self.key, packed(lines))
+        folder, _, name = self.key.rpartition("/")
+        new = StoredFile(self.s3, self.bucket, f"{folder}/{_name(lines)}") if _OF_FUNCTION.fullmatch(name) else self
+        quarantine.put(self.s3, self.bucket, new.key, packed(lines))
+        if new != self:
+            self.delete()
+        return str(new)
 
     def delete(self) -> None:
         """As File.delete."""
@@ -101,7 +110,7 @@ class LocalFile:
             if other != self.path:
                 yield from kept.read_local(other)
 
-    def write(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    def write(self, lines: Sequence[Mapping[str, Any]]) -> str:
         """As File.write: beside it first, then in its place."""
         half = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         body = b"\n".join(packed(lines)) + b"\n"
@@ -112,6 +121,7 @@ class LocalFile:
             half.replace(self.path)
         except OSError as error:
             raise QuarantineError(f"{self} could not be written: {error.strerror}") from error
+        return str(self)
 
     def delete(self) -> None:
         """As File.delete."""
@@ -119,6 +129,12 @@ class LocalFile:
             self.path.unlink(missing_ok=True)
         except OSError as error:
             raise QuarantineError(f"{self} could not be deleted: {error.strerror}") from error
+
+
+def _name(lines: Iterable[Mapping[str, Any]]) -> str:
+    """The name that a function gives to a file of these lines."""
+    entries = (kept.entry(dict(line)) for line in lines)
+    return quarantine.file_name(Entry(one.position, one.text, one.type, one.reason) for one in entries)
 
 
 def packed(lines: Iterable[Mapping[str, Any]]) -> list[bytes]:

@@ -89,7 +89,6 @@ def run(
             result.files["unchanged"] += 1
             continue
         tried = replayer.run(entries, chosen, file.siblings)
-        _count(file, tried, result)
         result.files[_leave(file, entries, tried, result, keep=keep)] += 1
         in_vain = in_vain + 1 if tried.held_back else 0
         if in_vain == _IN_VAIN:
@@ -112,23 +111,26 @@ def _entries(file: File, result: Replay) -> list[KeptEntry] | None:
     return entries
 
 
-def _count(file: File, tried: Tried, result: Replay) -> None:
+def _count(file: str, tried: Tried, result: Replay) -> None:
     result.entries.update(tried.counts)
     result.objects.update(tried.objects)
-    result.stays += [Stay(str(file), count, *why) for why, count in sorted(tried.why.items())]
+    result.stays += [Stay(file, count, *why) for why, count in sorted(tried.why.items())]
 
 
 def _leave(file: File, entries: list[KeptEntry], tried: Tried, result: Replay, *, keep: bool) -> str:
-    """Leave in a file what stays, and say what became of it."""
-    lines = tried.lines(entries)
+    """Count, leave in a file what stays, and say what became of it."""
+    lines, name = tried.lines(entries), str(file)
     if keep or lines == [entry.line for entry in entries]:
+        _count(name, tried, result)
         return "unchanged"
     try:
         if lines:
-            file.write(lines)
+            name = file.write(lines)
         else:
             file.delete()
     except QuarantineError as error:
-        result.problems.append((str(file), str(error)))
+        result.problems.append((name, str(error)))
         return "failed"
+    finally:
+        _count(name, tried, result)
     return "emptied" if not lines else "smaller" if len(lines) < len(entries) else "unchanged"

@@ -66,7 +66,7 @@ def list_files(
     """Show the files, newest first: when, what the entries came from, how many there are, and which errors they have.
 
     A file holds what could not be indexed of one object or message. Its time is that of the last try: one that is tried again
-    and fails again is written over itself. The exit code is 1 where a file cannot be read to its end.
+    and fails again is written again. The exit code is 1 where a file cannot be read to its end.
     """
     span = between(since, until, datetime.now(UTC)) if since or until else None
     where = replace(place_of(invocation, location), span=span)

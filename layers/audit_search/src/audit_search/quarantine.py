@@ -57,17 +57,26 @@ class Quarantine:
     def write(self, ref: ObjectRef | MessageRef, entries: Iterable[Entry]) -> str:
         """Write one file and give its key. Raises QuarantineError."""
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        content = hashlib.sha256()
-        lines = []
-        for entry in sorted(entries, key=lambda entry: -1 if entry.position is None else entry.position):
-            content.update(f"{entry.position}\0{entry.type}\0".encode("utf-8", "replace") + (entry.text or b"") + b"\n")
-            lines.append(json.dumps(line(ref, entry, time), ensure_ascii=False).encode("utf-8", "replace"))
+        kept = sorted(entries, key=_place)
+        lines = [json.dumps(line(ref, entry, time), ensure_ascii=False).encode("utf-8", "replace") for entry in kept]
         # A message that is sent again has another id: its file is named by what is in it alone.
         name = "\0".join((ref.bucket, ref.key, ref.version_id or "")) if isinstance(ref, ObjectRef) else "message"
         source = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-        key = f"{self._prefix}{source[:2]}/{source[:24]}/{content.hexdigest()[:24]}.ndjson.gz"
+        key = f"{self._prefix}{source[:2]}/{source[:24]}/{file_name(kept)}"
         put(self._s3, self._bucket, key, lines)
         return key
+
+
+def _place(entry: Entry) -> int:
+    return -1 if entry.position is None else entry.position
+
+
+def file_name(entries: Iterable[Entry]) -> str:
+    """The name of a file of one source: whoever keeps the same entries of it writes the same file."""
+    content = hashlib.sha256()
+    for entry in sorted(entries, key=_place):
+        content.update(f"{entry.position}\0{entry.type}\0".encode("utf-8", "replace") + (entry.text or b"") + b"\n")
+    return f"{content.hexdigest()[:24]}.ndjson.gz"
 
 
 def put(s3: S3Client, bucket: str, key: str, lines: Iterable[bytes]) -> None:
