@@ -250,6 +250,26 @@ def test_a_resource_that_aws_config_does_not_know_is_named(engine: TestEngine) -
     assert "AWS Config has recorded nothing of" in ask(engine, "support", "begun").out
 
 
+def test_resources_that_are_not_shown_are_said(engines: Engines, tmp_path: Path) -> None:
+    """Those whose name several have, and those that are too many."""
+    engine = engines.new()
+    group = {"groupName": "default"}
+    many = {"instancesSet": {"items": [{"instanceId": f"i-{number:017x}"} for number in range(25)]}}
+    calls = [
+        call("group", "09:00:00", "ec2:DeleteSecurityGroup", user("alice"), requestParameters=group),
+        call("many", "09:00:00", "ec2:StopInstances", user("alice"), requestParameters=many),
+    ]
+    kind = "AWS::EC2::SecurityGroup"
+    items = [version(f"item-{number}", "08:00:00", kind, f"sg-{number}", resourceName="default") for number in range(5)]
+    incidents.put(engine, calls, tmp_path, items)
+    shown = ask(engine, "support", "group", "many").out
+    assert "AWS Config knows several resources as default; none of them is shown." in shown
+    assert "5 further resources of the event were not looked for." in shown
+    found = asked(engine, "support", "group", "many")["events"]
+    assert (found[0]["several_items"], found[0]["items"], found[1]["resources_left_out"]) == (["default"], [], 5)
+    assert len(found[1]["no_items"]) == 20
+
+
 def secretive(secret: str, other: str, where: str) -> Case:
     """An event with a secret at one place, a text of somebody's choice around it, and an item that repeats the secret."""
     fields: dict[str, dict[str, Any]] = {
@@ -281,7 +301,7 @@ def test_no_secret_survives_in_any_output(secret: str, other: str, where: str) -
     assert secret in json.dumps(documents)
     masked = library.without_secrets(documents)
     answer = Answer(masked.document, [], masked)
-    files = files_of(answer, {})
+    files = files_of(answer, [])
     for text in (json.dumps(document_of(answer)), *files, *files.values()):
         assert secret not in text
         assert not set(text) & set("\x1b\u202e")

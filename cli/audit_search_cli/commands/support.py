@@ -17,6 +17,7 @@ from audit_search_cli.output import Output, counted, progress
 from audit_search_cli.questions import bundle
 from audit_search_cli.questions import support as library
 from audit_search_cli.questions.coverage import look
+from audit_search_cli.questions.events import Events
 from audit_search_cli.questions.filters import Filters
 from audit_search_cli.questions.hints import hints
 from audit_search_cli.questions.masking import Masked
@@ -68,20 +69,12 @@ def support(invocation: Invocation, identities: tuple[str, ...], target: Path | 
     events = events_of(invocation)
     with progress("searching"):
         found = library.gather(events, identities)
-        missing: list[dict[str, Any]] = [
-            {
-                "event_id": identity,
-                "Coverage": look(events, Filters(), stated(invocation)).line(),
-                "Hints": [str(hint) for hint in hints(events, Filters({"event-id": (identity,)}))],
-            }
-            for identity in found.missing
-        ]
+        missing = _missing(invocation, events, found.missing)
     documents = [library.plain(case) for case in found.cases]
     masked = None if unmasked else library.without_secrets(documents)
     answer = Answer(masked.document if masked else documents, missing, masked)
-    originals = {document["event_id"]: case.event.text for document, case in zip(documents, found.cases, strict=True)}
     if target:
-        bundle.write(target, files_of(answer, originals if unmasked else {}), force=force)
+        bundle.write(target, files_of(answer, [case.event.text for case in found.cases] if unmasked else []), force=force)
     if invocation.output.as_json:
         invocation.output.document(document_of(answer) | ({"zip": str(target)} if target else {}))
         return FINE
@@ -89,6 +82,15 @@ def support(invocation: Invocation, identities: tuple[str, ...], target: Path | 
     if target:
         invocation.output.line(f"All of it is in {target}.")
     return FINE
+
+
+def _missing(invocation: Invocation, events: Events, identities: Sequence[str]) -> list[dict[str, Any]]:
+    """Ids that no event has, each with what may have been meant, and what was recorded at all."""
+    if not identities:
+        return []
+    recorded = look(events, Filters(), stated(invocation)).line()
+    slips = {identity: hints(events, Filters({"event-id": (identity,)})) for identity in identities}
+    return [{"event_id": one, "Coverage": recorded, "Hints": [str(hint) for hint in slips[one]]} for one in identities]
 
 
 def document_of(answer: Answer) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _masking(answer: Answer) -> dict[str, Any]:
     return {"masked": {"kinds": dict(answer.masked.kinds), "places": places}, "stays": library.STAYS}
 
 
-def files_of(answer: Answer, originals: Mapping[str, str]) -> dict[str, str]:
+def files_of(answer: Answer, originals: Sequence[str]) -> dict[str, str]:
     """The files of a zip by their names; its text is the one that is printed."""
     text = io.StringIO()
     show(Output(stream=text), answer)

@@ -35,16 +35,16 @@ def refuse(target: Path, *, force: bool) -> None:
         raise Problem(f"{target} exists already", _TAKEN)
 
 
-def files(text: str, documents: Sequence[Mapping[str, Any]], originals: Mapping[str, str]) -> dict[str, str]:
+def files(text: str, documents: Sequence[Mapping[str, Any]], originals: Sequence[str] = ()) -> dict[str, str]:
     """The files of a bundle by their names: case.txt, events/ID.json, items/ID/….json.
 
-    `documents` are those of `support.plain`, masked or not; `originals` are records as CloudTrail wrote them, by the event's id,
-    which stand in place of a document's own where nothing is masked.
+    `documents` are those of `support.plain`, masked or not; `originals` are their records as CloudTrail wrote them, which stand
+    in place of the documents' own where nothing is masked.
     """
     found = {"case.txt": text}
-    for document in documents:
+    for document, original in zip(documents, originals or [""] * len(documents), strict=True):
         identity = document["event_id"]
-        _add(found, f"events/{_safe(identity)}", originals.get(identity) or dumped(document["raw"]))
+        _add(found, f"events/{_safe(identity)}", original or dumped(document["raw"]))
         for one in document["items"]:
             stem = f"items/{_safe(identity)}/{_safe(one['resource']['type'])}-{_safe(one['resource']['id'])}"
             for side in ("before", "after"):
@@ -55,9 +55,8 @@ def files(text: str, documents: Sequence[Mapping[str, Any]], originals: Mapping[
 
 def manifest(found: Mapping[str, str], more: Mapping[str, Any]) -> str:
     """The manifest: each file with its size and its SHA-256, and what else is to be said of them."""
-    listed = {
-        name: {"bytes": len(text.encode()), "sha256": hashlib.sha256(text.encode()).hexdigest()} for name, text in found.items()
-    }
+    contents = {name: _bytes(text) for name, text in found.items()}
+    listed = {name: {"bytes": len(each), "sha256": hashlib.sha256(each).hexdigest()} for name, each in contents.items()}
     return dumped({**more, "files": listed})
 
 
@@ -68,7 +67,7 @@ def write(target: Path, found: Mapping[str, str], *, force: bool) -> None:
         for name, text in found.items():
             entry = zipfile.ZipInfo(name, _BEGIN)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
-            archive.writestr(entry, text.encode())
+            archive.writestr(entry, _bytes(text))
     refuse(target, force=force)
     try:
         _place(target, content.getvalue(), force=force)
@@ -93,6 +92,10 @@ def _place(target: Path, content: bytes, *, force: bool) -> None:
             os.link(name, target)  # which fails where another came in between
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _safe(text: str) -> str:
