@@ -179,8 +179,8 @@ def measure(events: Events, sample: list[Record], items: list[Record], runs: int
     return found
 
 
-def report(found: dict[str, Answers], node: OpenSearchNode, loaded: str) -> str:
-    """The report as Markdown; `loaded` says what was there to ask about."""
+def report(found: dict[str, Answers], where: str, loaded: str) -> str:
+    """The report as Markdown; `where` says on what it was measured, `loaded` what was there to ask about."""
     rows = []
     for name, answers in found.items():
         ordered = sorted(answers.times)
@@ -196,7 +196,7 @@ def report(found: dict[str, Answers], node: OpenSearchNode, loaded: str) -> str:
         )
     runs = len(next(iter(found.values())).times)
     method = (
-        f"{machine(node)}. {loaded} Each question {runs} times, each time with the values of another event or resource, by the "
+        f"{where}. {loaded} Each question {runs} times, each time with the values of another event or resource, by the "
         "library that `audit-search` calls: all its requests, and the records read from their text. A resource is taken as often "
         "as it has versions, so that those with a long history are asked about most. A start of the command adds some half a "
         "second."
@@ -258,7 +258,8 @@ def main() -> None:
             f"{len(items):,} versions of {options.resources:,} resources over the same year, {sizes[1] / 1e6:,.0f} MB, of which "
             f"the linker linked {linked:,}, the oldest first. Load before anything was loaded {started:.1f}."
         )
-        text = report(measure(events, sample, items, options.runs, options.warm), node, loaded)
+        where = machine(node)
+        text = report(measure(events, sample, items, options.runs, options.warm), where, loaded)
     print(text)
     options.report.write_text(text, "utf-8")
 

@@ -21,6 +21,8 @@ from audit_search_cli.questions.items import KEY, Version, as_of
 
 Mark = Literal["same", "changed", "added", "removed", "first known"]
 _WHOLE: Final = 10
+_TEXT: Final = {"excludes": ["configuration", "supplementaryConfiguration", "relationships", "cfg"]}
+"""What is compared is read from an item's own text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def _differing(events: Events, pairs: Mapping[str, tuple[Node | None, Node | Non
     }
     whole: dict[str, Version] = {}
     for part in batches(sorted({version.id for both in moved.values() for version in both}), _WHOLE):
-        body = {"query": {"ids": {"values": part}}, "size": len(part)}
+        body = {"query": {"ids": {"values": part}}, "size": len(part), "_source": _TEXT}
         for hit in search(events.engine, name_of(events.prefix, HISTORY), body).get("hits", {}).get("hits", []):
             whole[str(hit["_id"])] = Version(str(hit["_id"]), str(hit["_index"]), hit.get("_source") or {})
     found = {}

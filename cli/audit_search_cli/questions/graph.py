@@ -132,9 +132,9 @@ class _Walk:
         known = _Known(frontier)
         candidates: dict[str, Version] = {}
         for part in batches(ids):
-            candidates |= self._at({"terms": {"cfg.relatedIds": part}})
+            candidates |= self._at({"terms": {"cfg.relatedIds": part}}, related=False)
         for part in batches(names):
-            candidates |= self._at({"terms": {"cfg.relatedNames": part}})
+            candidates |= self._at({"terms": {"cfg.relatedNames": part}}, related=False)
         held: dict[str, Version] = {}
         for part in batches(candidates):
             held |= self._at({"terms": {KEY: part}})
@@ -158,8 +158,8 @@ class _Walk:
             found[ref] = min(fit, key=ref.nearness, default=None)
         return found
 
-    def _at(self, query: Query) -> dict[str, Version]:
-        found = as_of(self.events, query, self.found.at, most=MOST)
+    def _at(self, query: Query, *, related: bool = True) -> dict[str, Version]:
+        found = as_of(self.events, query, self.found.at, most=MOST, related=related)
         self.found.more = self.found.more or len(found) >= MOST
         return {version.resource.key: version for version in found}
 

@@ -223,17 +223,19 @@ def _last(events: Events, index: str, resource: Resource, at: datetime) -> Versi
     return next(map(_version, _hits(events, index, {"query": {"ids": {"values": [last]}}, "size": 1})), found)
 
 
-def as_of(events: Events, query: Query, at: datetime, *, most: int) -> list[Version]:
+def as_of(events: Events, query: Query, at: datetime, *, most: int, related: bool = True) -> list[Version]:
     """The newest version up to a time of each resource that fits, among the versions that fit, at most so many resources.
 
-    They are fetched with their relationships alone. Of two in one millisecond it is either.
+    They are fetched with their relationships alone, and without `related` not even with these. Of two in one millisecond it is
+    either.
     """
+    kept = ["configurationItemStatus", "resourceCreationTime", "relationships", "cfg.deleted"] if related else []
     body = {
         "query": all_of(query, _captured(lte=at)),
         "sort": _NEWEST,
         "size": most,
         "collapse": {"field": KEY},
-        "_source": [*_IDENTITY, TIME, "configurationItemStatus", "resourceCreationTime", "relationships", "cfg.deleted"],
+        "_source": [*_IDENTITY, TIME, *kept],
     }
     return [_version(hit) for hit in _hits(events, name_of(events.prefix, HISTORY), body)]
 
