@@ -13,7 +13,7 @@ from generate import CONFIG, SampleObject, config_objects, sample_objects
 
 from audit_search import index_template
 from audit_search.alerts.matching import deployed
-from audit_search.dashboards import alerts, causes, contents, saved_objects
+from audit_search.dashboards import alerts, calls, causes, contents, resources, saved_objects
 from audit_search.dashboards.fields import fields
 from demo.hits import field as value_of
 from tests.engine.test_documented_config_queries import filled as versions
@@ -139,18 +139,18 @@ def _logged_in(record: Record, result: str) -> bool:
 
 MEANING: dict[str, Callable[[Record], bool]] = {
     "": lambda _record: True,
-    contents.FAILED: _failed,
-    contents.SIGN_INS: lambda record: record.get("eventName") == "ConsoleLogin",
-    contents.ROOT: _root,
-    contents.DENIED: lambda record: bool(
+    calls.FAILED: _failed,
+    calls.SIGN_INS: lambda record: record.get("eventName") == "ConsoleLogin",
+    calls.ROOT: _root,
+    calls.DENIED: lambda record: bool(
         re.match(r"AccessDenied|.*UnauthorizedOperation$|.*NotAuthorized|AuthorizationError$", _text(record, "errorCode"))
     ),
-    contents.IDENTITY: lambda record: _changing(record, "iam"),
-    contents.NETWORK: lambda record: (
+    calls.IDENTITY: lambda record: _changing(record, "iam"),
+    calls.NETWORK: lambda record: (
         _changing(record, "ec2") and bool(re.search("SecurityGroup|NetworkAcl|Route|Gateway|Vpc", _text(record, "eventName")))
     ),
-    contents.TRAILS: lambda record: _changing(record, "cloudtrail", "config"),
-    contents.WITHOUT_MFA: lambda record: _logged_in(record, "Success") and DERIVED["ct.mfaUsed"](record) != "Yes",
+    calls.TRAILS: lambda record: _changing(record, "cloudtrail", "config"),
+    calls.WITHOUT_MFA: lambda record: _logged_in(record, "Success") and DERIVED["ct.mfaUsed"](record) != "Yes",
     "eventName:ConsoleLogin AND ct.consoleLogin:Failure": lambda record: _logged_in(record, "Failure"),
     alerts.MET: lambda record: bool(_alerts(record)),
     **{alerts.query(severity): _of_severity(severity) for severity in (*alerts.SEVERITIES, "")},
@@ -176,9 +176,9 @@ OF_CONFIG: dict[str, Callable[[Record], bool]] = {
     causes.NONE: lambda record: _caused(record, "verdict") == ["none-found"],
     causes.NOT_RECORDED: lambda record: _caused(record, "verdict") == ["not-recorded"],
     causes.NOT_YET: lambda record: not _caused(record, "verdict"),
-    contents.CHANGED: lambda record: (value_of(record, "cfg.changeCount") or 0) > 0,
-    contents.EXISTING: lambda record: value_of(record, "cfg.deleted") is False,
-    contents.COMPLIANCE: lambda record: record["messageType"] == "ComplianceChangeNotification",
+    resources.CHANGED: lambda record: (value_of(record, "cfg.changeCount") or 0) > 0,
+    resources.EXISTING: lambda record: value_of(record, "cfg.deleted") is False,
+    resources.COMPLIANCE: lambda record: record["messageType"] == "ComplianceChangeNotification",
 }
 
 
@@ -208,7 +208,7 @@ def drawn(engine: TestEngine, slug: str) -> tuple[dict[str, Any], dict[str, Any]
 def test_each_graph_of_events_shows_what_the_records_hold(trail: TestEngine) -> None:
     """Every graph over CloudTrail's events, compared with a count over the records of the sample objects; none is empty."""
     arrivals = [hit["_source"] for hit in trail.search({"match_all": {}})]
-    for panel in (panel for panel in contents.PANELS if panel.family == contents.TRAIL):
+    for panel in (panel for panel in contents.PANELS if panel.family == calls.TRAIL):
         one, answer = drawn(trail, panel.slug)
         found = graphs.rows(one, answer)
         if panel.slug == "freshness":  # when a record arrived, no record says
@@ -222,7 +222,7 @@ def test_each_graph_of_events_shows_what_the_records_hold(trail: TestEngine) -> 
 
 def test_each_saved_search_of_events_finds_what_it_says(trail: TestEngine) -> None:
     """The searches over CloudTrail's events find as many as the records have, the newest first."""
-    for search in (search for search in contents.SEARCHES if search.family == contents.TRAIL):
+    for search in (search for search in contents.SEARCHES if search.family == calls.TRAIL):
         body = {"query": graphs.query(search.query), "size": 1_000, "sort": [{search.newest: "desc"}], "track_total_hits": True}
         hits = trail._answer("POST", f"/{trail.alias}/_search", body)["hits"]["hits"]
         wanted = [record for record in RECORDS if MEANING[search.query](record)]
@@ -234,13 +234,13 @@ def test_each_saved_search_of_events_finds_what_it_says(trail: TestEngine) -> No
 
 def test_each_graph_of_resources_shows_what_the_documents_hold(versions: TestEngine) -> None:
     """Every graph and search over AWS Config's documents, compared with a count over all documents of its indices."""
-    for panel in (panel for panel in contents.PANELS if panel.family != contents.TRAIL):
+    for panel in (panel for panel in contents.PANELS if panel.family != calls.TRAIL):
         one, answer = drawn(versions, panel.slug)
         documents = _documents(versions, panel.family)
         found = graphs.rows(one, answer)
         assert found == graphs.counted(panel, documents, of_document, OF_CONFIG), panel.slug
         assert found or panel.query == causes.CAUSED, panel.slug  # nothing is linked here
-    for search in (search for search in contents.SEARCHES if search.family != contents.TRAIL and search not in causes.SEARCHES):
+    for search in (search for search in contents.SEARCHES if search.family != calls.TRAIL and search not in causes.SEARCHES):
         body = {"query": graphs.query(search.query), "sort": [{search.newest: "desc"}], "track_total_hits": True}
         total = versions._answer("POST", f"/{versions.prefix}{search.family}/_search", body)["hits"]["total"]["value"]
         assert total == sum(OF_CONFIG[search.query](one) for one in _documents(versions, search.family)) > 0, search.slug
@@ -258,9 +258,9 @@ def _of_raw(record: Record, name: str) -> list[Any]:
 
 RAW: dict[str, Callable[[Record], bool]] = {
     "": lambda _record: True,
-    contents.CHANGED: lambda record: bool(record["changed"]),
-    contents.EXISTING: lambda record: not record["cfg.deleted"],
-    contents.COMPLIANCE: lambda _record: True,
+    resources.CHANGED: lambda record: bool(record["changed"]),
+    resources.EXISTING: lambda record: not record["cfg.deleted"],
+    resources.COMPLIANCE: lambda _record: True,
 }
 
 
@@ -376,10 +376,10 @@ def _as_the_engine_says(engine: TestEngine, family: str) -> None:
 
 def test_index_patterns_of_events_have_the_fields_as_the_engine_tells_them(trail: TestEngine) -> None:
     """Type, whether it is searched and whether it can be aggregated: what Dashboards would read on its first visit."""
-    _as_the_engine_says(trail, contents.TRAIL)
+    _as_the_engine_says(trail, calls.TRAIL)
 
 
 def test_index_patterns_of_resources_have_the_fields_as_the_engine_tells_them(versions: TestEngine) -> None:
     """The same of versions, latest states and what AWS Config says of itself."""
-    for family in (contents.VERSIONS, contents.LATEST, contents.HEALTH):
+    for family in (resources.VERSIONS, resources.LATEST, resources.HEALTH):
         _as_the_engine_says(versions, family)

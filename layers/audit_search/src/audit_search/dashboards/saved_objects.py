@@ -14,9 +14,11 @@ from typing import Any, Final
 
 from audit_search import index_template
 from audit_search.dashboards import marks
-from audit_search.dashboards.contents import BOARDS, CONTROLS, HEALTH, LATEST, PANELS, SEARCHES, TRAIL, VERSIONS
+from audit_search.dashboards.calls import TRAIL
+from audit_search.dashboards.contents import BOARDS, CONTROLS, PANELS, SEARCHES
 from audit_search.dashboards.fields import fields
 from audit_search.dashboards.panels import Board, Controls, Panel, Search
+from audit_search.dashboards.resources import HEALTH, LATEST, VERSIONS
 
 FAMILIES: Final = {TRAIL: "eventTime", VERSIONS: "configurationItemCaptureTime", LATEST: "", HEALTH: "eventTime"}
 """The index patterns, each with the field of the time picker; the latest state of a resource counts whenever it began."""
