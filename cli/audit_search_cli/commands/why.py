@@ -144,7 +144,8 @@ def _print(output: Output, answer: Answer, decoded: Decoded | None, *, unmasked:
         output.heading("Did it ever work")
         _print_sentences(output, answer.history)
     if answer.differences:
-        output.table(("differs", "at the last success", "now"), answer.differences)
+        rows = [tuple(cell if unmasked else in_words(cell) for cell in row) for row in answer.differences]
+        output.table(("differs", "at the last success", "now"), rows)
     _print_changes(output, answer)
     if answer.others:
         output.heading("Who else")

@@ -48,7 +48,7 @@ _KEYS: Final = tuple(
         (SAML, r"\w*saml(assertion|response|request)|assertion"),
         (
             MFA,
-            r"tokencode\d?|\w*(mfa|verification|onetime)code\d?|authenticationcode\d?|otp|\w*onetimepass(word|code)|\w*totp|base32stringseed|qrcodepng",
+            r"tokencode\d?|\w*(mfa|verification|confirmation|onetime)code\d?|authenticationcode\d?|otp|\w*onetimepass(word|code)|\w*totp|base32stringseed|qrcodepng",
         ),
         (
             PRIVATE,
@@ -61,9 +61,9 @@ _KEYS: Final = tuple(
         (SIGNATURE, r"signature|xamzsignature|sig"),
         (CREDENTIALS, r"xamzcredential|authori[sz]ation(header|token|data|code)?|proxyauthori[sz]ation|\w*credentials?"),
         (CREDENTIALS, r"\w*connectionstring|\w*(basic|http)auth"),
-        (PASSWORD, r"\w*(passwords?|passwd|passphrase|passwort|pwd|passworddata|passcode)"),
+        (PASSWORD, r"\w*(passwords?|passwordhash|passwd|passphrase|passwort|pwd|passworddata|passcode)"),
         (SECRET, r"\w*secrets?|\w*secret(string|binary|value|key|accesskey|hash|data)|\w*(api|account|storage|auth)key"),
-        (TOKEN, r"\w*tokens?(value)?"),
+        (TOKEN, r"\w*tokens?(value)?|(device|user|auth|authentication)code"),
     )
 )
 _HIDDEN: Final = re.compile(
@@ -153,6 +153,7 @@ _WORDS: Final = re.compile(
     rf"(?P<mark>\s*(?:=|:|\bis\b)\s*)(?P<secret>{_VALUE})",
     re.I,
 )
+_ELEMENT: Final = re.compile(r"<(?P<name>[A-Za-z][\w:.-]*)(?P<mark>(?:\s[^<>]*)?>)(?P<secret>[^<>]+)(?=</)")
 _OPTION: Final = re.compile(rf"(?<![\w-])--?(?P<name>[A-Za-z][\w-]*)(?P<mark>\s+)(?P<secret>(?!-){_VALUE})")
 
 
@@ -160,7 +161,7 @@ def in_text(text: str, found: Found) -> str:
     """A text with every secret that it shows by itself replaced by what `found` gives."""
     for kind, pattern in _FORMS:
         text = pattern.sub(lambda match, kind=kind: _replaced(match, kind, found), text)  # type: ignore[misc]
-    for pattern in (_NAMED, _TIGHT, _WORDS, _OPTION):
+    for pattern in (_NAMED, _TIGHT, _WORDS, _ELEMENT, _OPTION):
         text = pattern.sub(lambda match: _replaced(match, kind_of_key(match["name"]), found), text)
     return text
 
