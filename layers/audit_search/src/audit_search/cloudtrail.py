@@ -232,12 +232,14 @@ class Policy:
     kept_from: str = ""
     alerts: Rules = field(default_factory=deployed)
     identities: Splices = field(init=False)
+    nobody: _Spliced = field(init=False)
     tls: Splices = field(default_factory=lambda: Splices("tlsDetails"))
     tags: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     would_filter: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.identities = Splices("userIdentity", judge=self.alerts.of_caller)
+        self.nobody = _NOTHING._replace(alerts=self.alerts.of_caller(None))
 
 
 class DocumentBuilder:
@@ -254,7 +256,6 @@ class DocumentBuilder:
         self._times: dict[str, bytes | None] = {}
         head = {"bucket": place.bucket, "key": place.key, "ingestMode": self._mode}
         self._ct = b',"ct":' + dump(head).encode()[:-1] + b","
-        self._nobody = _NOTHING._replace(alerts=policy.alerts.of_caller(None))
 
     def lines(self, window: Window, first: int) -> Lines:
         """The lines of a window whose first record has the position `first` in its object.
@@ -267,7 +268,7 @@ class DocumentBuilder:
         identities, tls_details = policy.identities, policy.tls
         of_event, of_any = policy.alerts.of_event.get, policy.alerts.of_any
         of_event_succeeded, of_any_succeeded = policy.alerts.of_event_succeeded.get, policy.alerts.of_any_succeeded
-        nobody = self._nobody
+        nobody = policy.nobody
         position = first - 1
         for raw, record in zip(window.texts, _decode(window), strict=True):
             position += 1

@@ -58,12 +58,6 @@ class Rule:
             return False
         return all(test({"errorCode": code}) for test in self.on_code)
 
-    def may_be_of(self, record: Mapping[str, Any]) -> bool:
-        """Whether the caller of the record, which has `userIdentity` and no more, can be one that the rule means."""
-        if self.leaves_out_service_linked_roles and _SERVICE_LINKED(record):
-            return False
-        return all(test(record) for test in self.on_caller)
-
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Whether the record, whose event name is one of the rule's, is one that the rule means."""
         if self.sources and text(record.get("eventSource")) not in self.sources:
@@ -116,7 +110,10 @@ class Rules:
     def of_caller(self, identity: object) -> int:
         """The rules, as bits, that a record with this `userIdentity` may meet."""
         record = {"userIdentity": identity}
-        return self._bits(lambda rule: rule.may_be_of(record))
+        linked = _SERVICE_LINKED(record)
+        return self._bits(
+            lambda rule: not (linked and rule.leaves_out_service_linked_roles) and all(test(record) for test in rule.on_caller)
+        )
 
     def of_code(self, code: str | None) -> int:
         """The rules, as bits, that a record with this `errorCode` may meet; remembered."""
