@@ -23,8 +23,8 @@ EVENTS_A_SECOND: Final = 3_000
 OBJECTS_A_SECOND: Final = 100
 """What a process does here at least, where the engine keeps up."""
 
-EVENT_US: Final = 24.2
-OBJECT_MS: Final = 1.41
+EVENT_US: Final = 16.1
+OBJECT_MS: Final = 0.9
 ITEM_US: Final = 186.7
 STORED_BYTES: Final = 1_112
 """CPU of an event, of an object itself and of an item of AWS Config's, and bytes of one copy of an event in the indices, as
